@@ -1,0 +1,302 @@
+"""Settings as frozen dataclasses: YAML in, YAML out, every mistake named.
+
+A configuration is a tree (`TrainConfig` at its root). `load` reads a YAML file, `override` applies
+``key.sub=value`` words from the command line, `dump` writes the resolved tree beside a run. An
+unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from unmask.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a video becomes clips. It travels with the store and inside every exported model."""
+
+    frames: int = 16
+    """Crops in a clip (T)."""
+    size_px: int = 160
+    """Side of a crop."""
+    margin: float = 1.15
+    """Side of the crop over the longer side of the face box (averaged over the track's moment)."""
+    sampling: Literal["even", "windows"] = "even"
+    """``even``: frames spread over the whole video; ``windows``: runs of consecutive frames."""
+    clips: int = 1
+    """Clips cut from a track: ``even`` interleaves them in time, ``windows`` spreads the runs."""
+    max_faces: int = 4
+    """Tracks kept a video, the most prominent first."""
+    min_face_px: int = 24
+    """Faces smaller than this (longer side, in frame pixels) are not used."""
+
+    def __post_init__(self) -> None:
+        _check(self.frames >= 1, "clip.frames", "at least 1", self.frames)
+        _check(32 <= self.size_px <= 1024, "clip.size_px", "within 32-1024", self.size_px)
+        _check(0.8 <= self.margin <= 3.0, "clip.margin", "within 0.8-3.0", self.margin)
+        _check(self.clips >= 1, "clip.clips", "at least 1", self.clips)
+        _check(self.max_faces >= 1, "clip.max_faces", "at least 1", self.max_faces)
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that change whenever the crops would."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network."""
+
+    name: str = "resnet50_bilstm_attention"
+    """A name in `unmask.models.registry`: ``resnet50_bilstm_attention`` or ``frame``."""
+    backbone: str = "resnet50"
+    """Any timm model name."""
+    weights: str = "imagenet"
+    """``imagenet`` (timm's download), ``random``, or the path of a local weights file."""
+    tune: Literal["full", "head", "layernorm"] = "full"
+    """Which parameters learn."""
+    normalize_features: bool = False
+    """``frame``: L2-normalise the features before the linear head."""
+    lstm_hidden: int = 256
+    """Hidden units a direction of the bidirectional LSTM."""
+    lstm_layers: int = 2
+    attention_heads: int = 8
+    dropout: float = 0.3
+    drop_path: float = 0.0
+    """Stochastic depth of the backbone, where timm's model has it."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    name: Literal["focal", "bce"] = "focal"
+    alpha: float = 0.5
+    """Focal loss: weight of the fake class, 1 - alpha of the real one."""
+    gamma: float = 2.0
+    label_smoothing: float = 0.0
+    frame_weight: float = 0.0
+    """Share of the same loss on the frame logits, added to the clip's."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How it is minimised: AdamW, warm-up, ReduceLROnPlateau, early stopping."""
+
+    lr: float = 1e-4
+    head_lr: float = 1e-3
+    """Learning rate of everything that is not the backbone."""
+    layer_decay: float = 1.0
+    """Multiplies the backbone's rate a layer group downwards from the head."""
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    plateau_patience: int = 2
+    """Epochs without a better validation metric until the rate drops."""
+    plateau_factor: float = 0.5
+    early_stop_patience: int = 6
+    clip_norm: float = 2.0
+    ema: float = 0.0
+    """Decay of the weights' moving average, 0 = off."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Probabilities (0-1) and ranges of the training augmentations; one draw a clip."""
+
+    flip: float = 0.5
+    crop_scale: tuple[float, float] = (0.85, 1.1)
+    """Side of the random crop over the clip's side; above 1 reflects the border."""
+    rotate_deg: float = 6.0
+    colour: float = 0.6
+    """Probability of brightness, contrast, saturation and hue jitter."""
+    grayscale: float = 0.05
+    blur: float = 0.15
+    noise: float = 0.15
+    downscale: float = 0.3
+    jpeg: float = 0.5
+    jpeg_quality: tuple[int, int] = (40, 95)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the clips come from and how they travel."""
+
+    val_share: float = 0.15
+    """Share of the groups taken for validation (and, after it, for test) where the data has no
+    such split."""
+    videos_per_class: int = 0
+    """At most this many videos of a class and split; 0 = all."""
+    cache: Literal["auto", "device", "ram", "shards"] = "auto"
+    workers: int = 2
+    """Reader threads for the ``shards`` tier, and worker processes of `prepare`."""
+    pair_sources: bool = False
+    """Put each fake beside the authentic video it was made from, in the same batch."""
+    allow_leaks: tuple[str, ...] = ()
+    """Leak kinds that are let through, by name: ``sha256``, ``near_duplicate``, ``group``."""
+
+    def __post_init__(self) -> None:
+        _check(0 < self.val_share < 0.5, "data.val_share", "within 0-0.5", self.val_share)
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The training loop."""
+
+    epochs: int = 25
+    steps_per_epoch: int = 0
+    """Cut an epoch after this many optimiser steps; 0 = the whole set."""
+    batch_size: int = 0
+    """Clips an optimiser step, over all devices; 0 = found automatically."""
+    max_batch_size: int = 64
+    """Where the automatic search stops."""
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    seed: int = 0
+    deterministic: bool = False
+    checkpoint_steps: int = 200
+    """Optimiser steps between two checkpoints (there is one at every epoch's end as well)."""
+    max_minutes: float = 0.0
+    """Stop after the epoch that passes this; 0 = no limit."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a training run needs; written resolved as ``config.yaml`` beside its results."""
+
+    clip: ClipSpec = field(default_factory=ClipSpec)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """The settings of a YAML file (or the defaults) with ``key.sub=value`` words applied.
+
+    Raises:
+        ConfigError: missing file, YAML that does not parse, unknown key, wrong type or value.
+    """
+    tree: Any = {}
+    if path is not None:
+        try:
+            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot read the configuration {path}: {error.strerror}.", code="config_missing"
+            ) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}", code="config_syntax") from error
+    return from_dict(TrainConfig, override(tree, overrides))
+
+
+def override(tree: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """A copy of ``tree`` with each ``key.sub=value`` word set; values are read as YAML."""
+    tree = json.loads(json.dumps(tree))
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"'{word}' is not of the form key=value.", code="config_override",
+                hint="Write for example loop.epochs=5.",
+            )
+        node = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"'{key}': '{parent}' has no parts.", code="config_key")
+        node[leaf] = yaml.safe_load(value)
+    return tree
+
+
+def dump(config: Any) -> str:
+    """YAML text that `load` reads back to an equal tree."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain dictionary of a settings tree; tuples become lists."""
+    tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return tree
+
+
+def from_dict(kind: type[T], tree: Any, where: str = "") -> T:
+    """A settings dataclass from a plain dictionary, with every key and type checked."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"'{where or 'the configuration'}' must be a mapping, got {tree!r}.")
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in tree.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in hints:
+            raise _unknown_key(path, str(key), list(hints))
+        values[key] = _convert(hints[key], value, path)
+    return kind(**values)
+
+
+def _unknown_key(path: str, key: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known here: {', '.join(known)}."
+    return ConfigError(f"Unknown key '{path}'.", code="config_key", hint=hint)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, path)
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value in choices:
+            return value
+        raise ConfigError(f"'{path}' must be one of {', '.join(map(str, choices))}, got {value!r}.")
+    if origin in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return None if value is None else _convert(kinds[0], value, path)
+    if origin is tuple:
+        return _convert_tuple(typing.get_args(hint), value, path)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if type(value) is not hint:
+        raise ConfigError(
+            f"'{path}' must be of type {hint.__name__}, got {value!r}.", code="config_type"
+        )
+    return value
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    variadic = len(kinds) == 2 and kinds[1] is Ellipsis
+    if not isinstance(value, list | tuple) or (not variadic and len(value) != len(kinds)):
+        wanted = "a list" if variadic else f"a list of {len(kinds)}"
+        raise ConfigError(f"'{path}' must be {wanted}, got {value!r}.", code="config_type")
+    inner = [kinds[0]] * len(value) if variadic else list(kinds)
+    return tuple(_convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
+
+
+def _check(holds: bool, path: str, wanted: str, value: object) -> None:
+    if not holds:
+        raise ConfigError(f"'{path}' must be {wanted}, got {value!r}.")
