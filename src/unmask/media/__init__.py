@@ -1,1 +1,23 @@
-"""TODO."""
+"""Files in, frames out: videos and stills are opened safely and decoded to upright RGB.
+
+`probe` tells what a video is; `open_video` opens one, and `sample` takes a few frames spread over
+its time, decoding as little as that needs; `read_image` reads a still. Whatever is wrong with a
+file is told by `unmask.errors.MediaError` and its code.
+"""
+
+from unmask.media.container import Limits
+from unmask.media.decode import Coverage, Video, open_video
+from unmask.media.image import read_image
+from unmask.media.probe import MediaInfo, probe
+from unmask.media.sample import sample
+
+__all__ = [
+    "Coverage",
+    "Limits",
+    "MediaInfo",
+    "Video",
+    "open_video",
+    "probe",
+    "read_image",
+    "sample",
+]

@@ -1,0 +1,167 @@
+"""Open a video and take frames from it: upright RGB with their times, one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from unmask.errors import MediaError
+from unmask.media.container import (
+    PYAV_ERRORS,
+    Limits,
+    check_pixels,
+    check_regular,
+    open_container,
+)
+from unmask.media.picture import RgbConverter
+from unmask.media.probe import MediaInfo, inspect
+from unmask.media.reader import Reader
+from unmask.media.timeline import Scan, Timeline
+from unmask.types import Frame, UInt8Array, Warn
+
+_MAX_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a video was really looked at."""
+
+    frames_decoded: int
+    """Pictures that the decoder gave out, wanted or not."""
+    frames_analysed: int
+    """Frames that were handed out."""
+    partial: bool
+    """True where damage kept some of the video from being read."""
+    analysed_ranges_seconds: list[tuple[float, float]]
+    """Times covered by the frames handed out, ascending; a wide gap between frames splits them."""
+    warnings: tuple[Warn, ...]
+
+
+class Video:
+    """An opened video; made by `open_video`."""
+
+    def __init__(
+        self, info: MediaInfo, timeline: Timeline, limits: Limits, threads: int, stack: ExitStack
+    ) -> None:
+        self.info = info
+        self.timeline = timeline
+        self._limits, self._threads, self._stack = limits, threads, stack
+        self._reader: Reader | None = None
+        self._seconds: list[float] = []
+        self._gap_seconds = 0.0
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, in the order shown.
+
+        Raises:
+            MediaError: ``media_damaged`` where nothing decodes, ``media_too_large`` where the
+                pictures grow beyond the limit on the way.
+        """
+        gap_seconds = 4 * self.timeline.end_seconds / len(self.timeline)
+        for index, (_, frame) in enumerate(
+            self.pick(range(len(self.timeline)), gap_seconds=gap_seconds)
+        ):
+            yield Frame(image=frame.image, pts_seconds=frame.pts_seconds, index=index)
+
+    def pick(self, ordinals: Sequence[int], *, gap_seconds: float) -> Iterator[tuple[int, Frame]]:
+        """Yield (position in ``ordinals``, frame) for chosen pictures of the timeline.
+
+        Only what they need is decoded, and only they are converted to RGB.
+
+        Args:
+            ordinals: ascending places in `timeline`, without repetition.
+            gap_seconds: frames further apart than this split `Coverage.analysed_ranges_seconds`.
+
+        Raises:
+            MediaError: as `frames`.
+        """
+        self._seconds, self._gap_seconds = [], gap_seconds
+        self._reader = reader = Reader(self._open, self.timeline)
+        convert = RgbConverter()
+        place = {ordinal: at for at, ordinal in enumerate(ordinals)}
+        for ordinal, pts_seconds, picture in reader.pictures(ordinals):
+            check_pixels(picture.width, picture.height, self._limits, self.info.path)
+            try:
+                image: UInt8Array = convert(picture)
+            except PYAV_ERRORS:
+                reader.damaged += 1
+                continue
+            self._seconds.append(pts_seconds)
+            at = place[ordinal]
+            yield at, Frame(image=image, pts_seconds=pts_seconds, index=at)
+        if not self._seconds and len(ordinals):
+            raise MediaError(
+                f"No picture of {self.info.path} can be decoded.",
+                code="media_damaged",
+                hint="It may be cut off; copy it again from its source.",
+            )
+
+    @property
+    def coverage(self) -> Coverage:
+        """What the last iteration looked at; complete once it has ended."""
+        decoded = self._reader.frames_decoded if self._reader else 0
+        damaged = self._reader.damaged if self._reader else 0
+        warnings = self.info.warnings + self.timeline.warnings
+        if damaged:
+            warnings += (
+                Warn("damaged_pictures", f"{damaged} packets or pictures were damaged; left out."),
+            )
+        return Coverage(
+            frames_decoded=decoded,
+            frames_analysed=len(self._seconds),
+            partial=self.timeline.damaged or damaged > 0,
+            analysed_ranges_seconds=_ranges(self._seconds, self._gap_seconds),
+            warnings=warnings,
+        )
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        return self._stack.enter_context(
+            open_container(self.info.path, self._limits, threads=self._threads)
+        )
+
+
+@contextmanager
+def open_video(path: str | Path, limits: Limits | None = None, threads: int = 0) -> Iterator[Video]:
+    """Open a video, read all its packets' times and decode its first picture.
+
+    Args:
+        path: a regular file, or a link to one.
+        limits: what the file may ask for.
+        threads: decoder threads; 0 = as many as this process may use, at most 8.
+
+    Raises:
+        MediaError: the file cannot be read as video (its codes are listed there).
+    """
+    limits = limits or Limits()
+    path = check_regular(Path(path))
+    with open_container(path, limits) as (container, stream):
+        scan = Scan(stream, limits, path)
+        packets = scan.watch(container.demux(stream))
+        info = inspect(path, container, stream, packets, limits)
+        for _ in packets:
+            pass
+        timeline = scan.timeline()
+    with ExitStack() as stack:
+        yield Video(info, timeline, limits, threads or _usable_cores(), stack)
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, _MAX_THREADS)
+
+
+def _ranges(seconds: Sequence[float], gap_seconds: float) -> list[tuple[float, float]]:
+    ranges: list[tuple[float, float]] = []
+    for time in seconds:
+        if ranges and time - ranges[-1][1] <= gap_seconds:
+            ranges[-1] = (ranges[-1][0], time)
+        else:
+            ranges.append((time, time))
+    return ranges
