@@ -1,1 +1,25 @@
-"""TODO."""
+"""From the model's logits to words: pooling, calibration, segments in time, and the verdict.
+
+Everything here is NumPy on plain numbers; training, evaluation and detection share it, so that a
+threshold means the same everywhere.
+"""
+
+from unmask.scoring.calibrate import Calibration, fit
+from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
+from unmask.scoring.segments import SegmentRule, find_segments
+from unmask.scoring.verdict import Sufficiency, evidence, judge, no_face
+
+__all__ = [
+    "Calibration",
+    "ClipLogits",
+    "PoolingSpec",
+    "SegmentRule",
+    "Sufficiency",
+    "evidence",
+    "find_segments",
+    "fit",
+    "judge",
+    "no_face",
+    "pool",
+    "video_logit",
+]

@@ -1,0 +1,127 @@
+"""Pooling: clips -> track -> video, by one stated rule for training, evaluation and detection.
+
+A track's logit is the mean of its clips' logits. A video's logit is the highest of its tracks':
+one manipulated person among three makes a manipulated video, and averaging people would hide it.
+A face that passes by briefly does not speak for the video: a track counts when it has at least a
+quarter of the crops of the most prominent one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unmask.types import Clip, FloatArray, FrameScore, TrackScore, VideoScore
+
+
+@dataclass(frozen=True)
+class PoolingSpec:
+    """The rule."""
+
+    video: Literal["max", "mean"] = "max"
+    """Over the tracks that count: the highest logit, or their mean."""
+    min_share: float = 0.25
+    """Crops that a track needs to count, as a share of the longest track's."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_share <= 1:
+            raise ValueError(f"min_share must be within 0-1, got {self.min_share}")
+
+
+@dataclass(frozen=True)
+class ClipLogits:
+    """What the model says about one clip; only the n slots that hold a crop."""
+
+    track_id: int
+    clip_logit: float
+    frame_logits: FloatArray
+    """``(n,)``"""
+    pts_seconds: FloatArray
+    """``(n,)``"""
+    boxes_xyxy_px: FloatArray
+    """``(n, 4)``"""
+
+    @classmethod
+    def of(cls, clip: Clip, frame_logits: FloatArray, clip_logit: float) -> ClipLogits:
+        """Pair a clip with its model outputs: ``frame_logits`` ``(T,)`` and ``clip_logit``."""
+        if frame_logits.shape != clip.mask.shape:
+            raise ValueError(f"frame_logits must be {clip.mask.shape}, got {frame_logits.shape}")
+        keep = clip.mask
+        return cls(
+            clip.track_id,
+            float(clip_logit),
+            frame_logits[keep],
+            clip.pts_seconds[keep],
+            clip.boxes_xyxy_px[keep],
+        )
+
+
+def eligible(crops: ArrayLike, spec: PoolingSpec) -> NDArray[np.bool_]:
+    """``(tracks,)`` which tracks speak for the video, from their numbers of crops."""
+    counts = np.asarray(crops)
+    needed = max(1, math.ceil(spec.min_share * counts.max(initial=0)))
+    return np.asarray(counts >= needed)
+
+
+def video_logit(
+    track_ids: ArrayLike, clip_logits: ArrayLike, crops: ArrayLike, spec: PoolingSpec | None = None
+) -> float:
+    """The video's logit from one row a clip.
+
+    Args:
+        track_ids: ``(N,)`` whose clip it is.
+        clip_logits: ``(N,)``.
+        crops: ``(N,)`` how many crops each clip holds.
+        spec: the rule.
+
+    Raises:
+        ValueError: no clip at all: such a video has no logit, and gets no number.
+    """
+    spec = spec or PoolingSpec()
+    ids, logits = np.asarray(track_ids), np.asarray(clip_logits, dtype=np.float64)
+    if not len(ids):
+        raise ValueError("a video without clips has no logit")
+    kinds, member = np.unique(ids, return_inverse=True)
+    tracks = np.bincount(member, logits) / np.bincount(member)
+    counting = tracks[eligible(np.bincount(member, np.asarray(crops), len(kinds)), spec)]
+    return float(counting.max() if spec.video == "max" else counting.mean())
+
+
+def pool(clips: Sequence[ClipLogits], spec: PoolingSpec | None = None) -> VideoScore:
+    """Track and video logits with every frame's place in time, most prominent track first.
+
+    Raises:
+        ValueError: no clip at all.
+    """
+    logit = video_logit(
+        [clip.track_id for clip in clips],
+        [clip.clip_logit for clip in clips],
+        [len(clip.frame_logits) for clip in clips],
+        spec,
+    )
+    by_track: dict[int, list[ClipLogits]] = {}
+    for clip in clips:
+        by_track.setdefault(clip.track_id, []).append(clip)
+    return VideoScore(logit, tuple(_track_score(by_track[number]) for number in sorted(by_track)))
+
+
+def _track_score(clips: list[ClipLogits]) -> TrackScore:
+    frames = [
+        FrameScore(float(pts), (float(x0), float(y0), float(x1), float(y1)), float(logit))
+        for clip in clips
+        for pts, (x0, y0, x1, y1), logit in zip(
+            clip.pts_seconds, clip.boxes_xyxy_px, clip.frame_logits, strict=True
+        )
+    ]
+    sizes = [max(x1 - x0, y1 - y0) for x0, y0, x1, y1 in (frame.box_xyxy_px for frame in frames)]
+    return TrackScore(
+        track_id=clips[0].track_id,
+        logit=float(np.mean([clip.clip_logit for clip in clips])),
+        frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
+        median_face_px=float(np.median(sizes)),
+    )

@@ -1,0 +1,211 @@
+"""Words for people, or an honest abstention: pooled logits -> Verdict.
+
+The scale runs from weak to very strong evidence *of manipulation*. Weak evidence means only that
+the video scores like authentic ones do; it is not authenticity. Where there is no face, or too
+little of it to judge, there is a reason and no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unmask.scoring.calibrate import Calibration
+from unmask.scoring.pool import PoolingSpec, eligible
+from unmask.scoring.segments import SegmentRule, find_segments
+from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
+
+REVIEW = "For human review."
+_STRENGTH: dict[str, str] = {
+    "weak_evidence": "Weak",
+    "moderate_evidence": "Moderate",
+    "strong_evidence": "Strong",
+    "very_strong_evidence": "Very strong",
+}
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """What a person's track must offer to be judged at all."""
+
+    min_frames: int = 4
+    min_face_px: float = 32.0
+    """Median of the faces' longer sides, in pixels of the frame."""
+    min_sharpness: float = 0.0
+    """See `unmask.scoring.sharpness`; tracks whose sharpness is not known pass."""
+
+
+def evidence(score: float, calibration: Calibration) -> Evidence:
+    """The word for a score: weak below the threshold, then by the calibration's cut points."""
+    if score >= calibration.very_strong:
+        return "very_strong_evidence"
+    if score >= calibration.strong:
+        return "strong_evidence"
+    return "moderate_evidence" if score >= calibration.threshold else "weak_evidence"
+
+
+def no_face(frames_analysed: int) -> Verdict:
+    """The verdict on a video in which no face was found."""
+    reason = Warn("no_face", f"No usable face in the {frames_analysed} frames that were analysed.")
+    return _abstain("not_applicable", (reason,), ())
+
+
+def judge(
+    score: VideoScore,
+    calibration: Calibration,
+    *,
+    sharpness: Mapping[int, float] | None = None,
+    needs: Sufficiency | None = None,
+    pooling: PoolingSpec | None = None,
+) -> Verdict:
+    """The verdict on a video's people and on the video; the facts of file and run are not in it.
+
+    Args:
+        score: pooled logits of every track.
+        calibration: of the model that gave them.
+        sharpness: of each track's crops, by track id, where measured.
+        needs: what a track must offer.
+        pooling: the rule that ``score`` was pooled by.
+    """
+    needs, pooling = needs or Sufficiency(), pooling or PoolingSpec()
+    counts = [len(track.frames) for track in score.tracks]
+    speaks = eligible(counts, pooling)
+    lacks = [
+        _why_not(track, bool(counting), max(counts), needs, sharpness or {})
+        for track, counting in zip(score.tracks, speaks, strict=True)
+    ]
+    people = tuple(
+        _person(track, calibration, judged=reason is None)
+        for track, reason in zip(score.tracks, lacks, strict=True)
+    )
+    judged = [track for track, reason in zip(score.tracks, lacks, strict=True) if reason is None]
+    if not judged:
+        # The most prominent person's reason first: that is whom the viewer asks about.
+        return _abstain("inconclusive", tuple(reason for reason in lacks if reason), people)
+    logits = [track.logit for track in judged]
+    value = calibration.score(max(logits) if pooling.video == "max" else float(np.mean(logits)))
+    label = evidence(value, calibration)
+    return Verdict(
+        status="completed",
+        input={},
+        label=label,
+        score=value,
+        text=_text(label, people, calibration),
+        reasons=tuple(reason for reason in lacks if reason),
+        calibrated=calibration.fitted,
+        interval=_interval(judged, value, calibration, pooling),
+        threshold=calibration.threshold,
+        expected_bpcer=calibration.expected_bpcer,
+        people=people,
+    )
+
+
+def _abstain(label: Evidence, reasons: tuple[Warn, ...], people: tuple[Person, ...]) -> Verdict:
+    words = "Not applicable" if label == "not_applicable" else "Inconclusive"
+    return Verdict(
+        status="completed",
+        input={},
+        label=label,
+        score=None,
+        text=f"{words}: {' '.join(dict.fromkeys(r.message for r in reasons))} No score is given.",
+        reasons=reasons,
+        people=people,
+    )
+
+
+def _why_not(
+    track: TrackScore,
+    counting: bool,
+    longest: int,
+    needs: Sufficiency,
+    sharpness: Mapping[int, float],
+) -> Warn | None:
+    """Why this person cannot be judged, or None."""
+    who, frames, size = f"Person {track.track_id}", len(track.frames), track.median_face_px
+    if frames < needs.min_frames:
+        return Warn(
+            "too_few_frames", f"{who} shows in {frames} frames; {needs.min_frames} are needed."
+        )
+    if not counting:
+        return Warn(
+            "too_few_frames",
+            f"{who} shows in {frames} frames only, beside a person who shows in {longest}.",
+        )
+    if size < needs.min_face_px:
+        return Warn(
+            "face_too_small",
+            f"{who}'s face is {size:.0f} px large; {needs.min_face_px:.0f} px are needed.",
+        )
+    if sharpness.get(track.track_id, np.inf) < needs.min_sharpness:
+        return Warn("face_blurry", f"{who}'s face is too blurred to be judged.")
+    return None
+
+
+def _person(track: TrackScore, calibration: Calibration, *, judged: bool) -> Person:
+    frames = calibration.scores([frame.logit for frame in track.frames])
+    times = [frame.pts_seconds for frame in track.frames]
+    score = calibration.score(track.logit) if judged else None
+    return Person(
+        person_id=track.track_id,
+        label="inconclusive" if score is None else evidence(score, calibration),
+        score=score,
+        frames=len(track.frames),
+        median_face_px=track.median_face_px,
+        segments=find_segments(times, frames.tolist(), _segment_rule(calibration))
+        if judged
+        else (),
+        frames_detail=tuple(
+            {
+                "time_seconds": frame.pts_seconds,
+                "box_xyxy_px": list(frame.box_xyxy_px),
+                "score": float(value) if judged else None,
+            }
+            for frame, value in zip(track.frames, frames, strict=True)
+        ),
+    )
+
+
+def _segment_rule(calibration: Calibration) -> SegmentRule:
+    """Start at the video's threshold, keep down to half its odds."""
+    odds = calibration.threshold / max(1e-12, 1 - calibration.threshold) / 2
+    return SegmentRule(start_score=calibration.threshold, keep_score=odds / (1 + odds))
+
+
+def _interval(
+    tracks: Sequence[TrackScore],
+    value: float,
+    calibration: Calibration,
+    pooling: PoolingSpec,
+    resamples: int = 200,
+) -> tuple[float, float] | None:
+    """95 % interval of the video's score over the frames that happened to be looked at.
+
+    Bootstrap over each track's frames (fixed seed): a resample shifts the track's logit by as much
+    as it shifts the mean of its frame logits. It tells how much the frames disagree, not how
+    wrong the model can be. None with fewer than two frames.
+    """
+    if max(len(track.frames) for track in tracks) < 2:
+        return None
+    rng = np.random.default_rng(0)
+    drawn = []
+    for track in tracks:
+        frames = np.array([frame.logit for frame in track.frames])
+        means = frames[rng.integers(len(frames), size=(resamples, len(frames)))].mean(axis=1)
+        drawn.append(track.logit + means - frames.mean())
+    pooled = np.max(drawn, axis=0) if pooling.video == "max" else np.mean(drawn, axis=0)
+    low, high = np.percentile(calibration.scores(pooled), [2.5, 97.5])
+    return float(min(low, value)), float(max(high, value))
+
+
+def _text(label: Evidence, people: Sequence[Person], calibration: Calibration) -> str:
+    strength, judged = _STRENGTH[label], [p for p in people if p.score is not None]
+    if label == "weak_evidence":
+        return (
+            f"{strength} evidence of face manipulation: the score lies below the threshold, as "
+            f"authentic videos' scores mostly do. This does not show authenticity. {REVIEW}"
+        )
+    named = sum(1 for p in judged if (p.score or 0.0) >= calibration.threshold)
+    crowd = "" if len(people) == 1 else f" in {named} of {len(people)} people"
+    return f"{strength} evidence of face manipulation{crowd}. {REVIEW}"
