@@ -102,7 +102,7 @@ def rotation_and_mirror(transpose: bool, flip_x: bool, flip_y: bool) -> tuple[in
     """The same as counter-clockwise degrees (-90, 0, 90, 180) after an optional left-right flip."""
     mirrored = transpose ^ flip_x ^ flip_y
     if transpose:
-        return (90 if flip_y else -90), mirrored
+        return (-90 if flip_x else 90), mirrored
     return (180 if flip_y else 0), mirrored
 
 
