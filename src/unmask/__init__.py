@@ -1,3 +1,44 @@
-"""unmask: tells whether the faces in a video were manipulated."""
+"""unmask: tells whether the faces in a video were manipulated.
+
+The verbs are functions: `detect` needs the light install only; `prepare`, `train`, `evaluate` and
+`export` come with ``unmask[train]``. They are imported when first used, so that ``import unmask``
+stays quick and never reaches torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from unmask.errors import UnmaskError
+from unmask.types import Verdict
+
+if TYPE_CHECKING:
+    from unmask.verbs.detect import detect
+    from unmask.verbs.doctor import doctor
+    from unmask.verbs.evaluate import evaluate
+    from unmask.verbs.export import export
+    from unmask.verbs.prepare import prepare
+    from unmask.verbs.train import train
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "UnmaskError",
+    "Verdict",
+    "__version__",
+    "detect",
+    "doctor",
+    "evaluate",
+    "export",
+    "prepare",
+    "train",
+]
+
+_VERBS = ("detect", "doctor", "evaluate", "export", "prepare", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _VERBS:
+        raise AttributeError(f"module 'unmask' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"unmask.verbs.{name}"), name)

@@ -1,0 +1,43 @@
+# make demo | test | check: each does all its own set-up; Python 3.11+ is all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test check format constraints clean
+
+help:
+	@echo "make demo    make a small dataset, train on it, evaluate, detect (about 5 minutes)"
+	@echo "make test    every test"
+	@echo "make check   lint, types, floors, exported names"
+	@echo "make format  format the code"
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unmask needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.dev
+	$(BIN)/python scripts/demo.py demo
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The CUDA build's local label is dropped, so that a CPU-only index resolves as well.
+constraints: $(VENV)/.dev
+	( sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable --exclude unmask \
+	  | sed 's/+cu[0-9]*//' ) > constraints.new && mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

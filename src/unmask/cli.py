@@ -1,0 +1,226 @@
+"""The command `unmask`: one verb, one function. Heavy rooms are entered only when needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from unmask import __version__
+from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SOME_INPUTS = 1, 2, 3
+
+app = typer.Typer(
+    name="unmask",
+    help="Tells whether the faces in a video were manipulated.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file of settings.")]
+Words = Annotated[
+    list[str] | None, typer.Argument(help="Settings as key.sub=value, e.g. loop.epochs=5.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"unmask {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tells whether the faces in a video were manipulated."""
+
+
+@app.command()
+def prepare(
+    data: Annotated[Path, typer.Argument(help="A dataset folder (docs/data.md).")],
+    store: Annotated[Path, typer.Option("--out", "-o", help="Folder of the clips.")],
+    config: Config = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    words: Words = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cut a folder of videos into clips of faces. Run again to resume."""
+    from unmask.config import load
+    from unmask.verbs.prepare import prepare as run
+
+    settings = load(config, words or ())
+    report = run(
+        data,
+        store,
+        clip=settings.clip,
+        data_config=settings.data,
+        seed=settings.loop.seed,
+        workers=workers,
+    )
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.summary())
+    if report.failed:
+        raise typer.Exit(EXIT_SOME_INPUTS)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="A dataset folder, or a store of clips.")],
+    words: Words = None,
+    config: Config = None,
+    run_folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run's folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, export and evaluate a detector. Run again to resume."""
+    _need_training()
+    from unmask.verbs.train import train as run
+
+    report = run(data, config=config, out=run_folder, overrides=words or ())
+    if as_json:
+        _print_json(report.results)
+    else:
+        out.print((report.run / "results" / "experiment_report.txt").read_text(encoding="utf-8"))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or an .onnx file.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="A dataset folder or a store.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    results: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the results.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a split and write metrics, predictions and plots."""
+    _need_training()
+    from unmask.verbs.evaluate import evaluate as run
+    from unmask.report import experiment_text
+
+    tree = run(model, data, split=split, out=results)
+    if as_json:
+        _print_json(tree)
+    else:
+        out.print(experiment_text(tree))
+
+
+@app.command()
+def export(
+    run_or_checkpoint: Annotated[Path, typer.Argument(help="A run's folder or best_model.pth.")],
+    onnx: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file.")] = None,
+) -> None:
+    """Write the best checkpoint as the ONNX file that `detect` runs."""
+    _need_training()
+    from unmask.verbs.export import export as run
+
+    out.print(str(run(run_or_checkpoint, onnx)))
+
+
+@app.command()
+def detect(
+    videos: Annotated[list[Path], typer.Argument(help="Videos or stills.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
+    from unmask.verbs.detect import detect_many
+    from unmask.report import verdict_json, verdict_text
+
+    failed = False
+    for verdict in detect_many(videos, model=model, frames=frames):
+        failed |= verdict.status == "failed"
+        if as_json:
+            sys.stdout.write(verdict_json(verdict) + "\n")
+            sys.stdout.flush()
+        else:
+            out.print(verdict_text(verdict), markup=False)
+    if failed:
+        raise typer.Exit(EXIT_SOME_INPUTS)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what works on this machine and how to mend what does not."""
+    from dataclasses import asdict
+
+    from unmask.verbs.doctor import doctor as run
+
+    checks = run()
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        table = Table("", "what", "found", "to mend", box=None, pad_edge=False)
+        marks = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "broken": "[red]broken[/]"}
+        for check in checks:
+            table.add_row(marks[check.status], check.name, check.found, check.remedy)
+        out.print(table)
+    if any(check.status == "broken" for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def main() -> None:
+    """Entry point: every error becomes a sentence, a code and an exit status."""
+    try:
+        app()
+    except UnmaskError as error:
+        _complain(error.code, error.message, error.hint)
+        usage = isinstance(error, ConfigError | MissingExtraError | ModelError)
+        sys.exit(EXIT_USAGE if usage else EXIT_FAILED)
+    except KeyboardInterrupt:
+        _complain("interrupted", "Interrupted.", "Run the same command again: it resumes.")
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("UNMASK_DEBUG"):
+            raise
+        _complain(
+            "internal",
+            f"{type(error).__name__}: {error}",
+            "This is a fault of unmask. Set UNMASK_DEBUG=1 for the traceback and report it.",
+        )
+        sys.exit(EXIT_FAILED)
+
+
+def _need_training() -> None:
+    import importlib.util
+
+    missing = [name for name in ("torch", "timm") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"This verb needs the training packages ({', '.join(missing)} missing).",
+            hint="pip install 'unmask[train]'",
+        )
+
+
+def _complain(code: str, message: str, hint: str) -> None:
+    err.print(f"[bold red]error[/] \\[{code}] ", end="")
+    err.print(message, markup=False)
+    if hint:
+        err.print(hint, style="dim", markup=False)
+
+
+def _print_json(tree: Any) -> None:
+    sys.stdout.write(json.dumps(tree, indent=2, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

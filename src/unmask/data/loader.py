@@ -1,0 +1,167 @@
+"""Batches of clips for training and scoring, in an order that a seed and an epoch decide.
+
+Nothing here keeps state between epochs: the order of epoch ``e`` follows from ``(seed, e)`` alone,
+so a run that was killed takes up the very batch it lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unmask.clips import ClipRef, ClipStore
+from unmask.data.cache import ClipCache
+from unmask.types import VideoRecord
+
+
+@dataclass(frozen=True)
+class ClipItem:
+    """One clip of one labelled video."""
+
+    record: VideoRecord
+    ref: ClipRef
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees. ``T`` frames, ``B`` clips."""
+
+    clips: torch.Tensor
+    """``(B, T, 3, H, W)`` uint8 on the training device."""
+    mask: torch.Tensor
+    """``(B, T)`` bool: True where there is a crop."""
+    labels: torch.Tensor
+    """``(B,)`` float32, 1 = manipulated."""
+    positions: tuple[int, ...]
+    """Where the clips stand in the split; `ClipLoader.items` names them."""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """The clips from ``start`` to ``stop``, for gradient accumulation."""
+        return Batch(
+            self.clips[start:stop],
+            self.mask[start:stop],
+            self.labels[start:stop],
+            self.positions[start:stop],
+        )
+
+
+def clip_items(store: ClipStore, split: str, *, main_track_only: bool) -> list[ClipItem]:
+    """The clips of a split. Training takes each video's most prominent track only: which of
+    several people was manipulated, the label does not say."""
+    return [
+        ClipItem(entry.record, ref)
+        for entry in store.entries
+        if entry.status == "ok" and entry.record.split == split
+        for ref in entry.clips
+        if not main_track_only or ref.track_id == 0
+    ]
+
+
+def by_video(items: Sequence[ClipItem]) -> list[list[int]]:
+    """Positions of each video's clips, keyed by its path, never by its folder or bare name."""
+    positions: dict[str, list[int]] = {}
+    for position, item in enumerate(items):
+        positions.setdefault(item.record.path, []).append(position)
+    return list(positions.values())
+
+
+class ClipLoader:
+    """Batches over the clips of one split."""
+
+    def __init__(
+        self,
+        items: Sequence[ClipItem],
+        cache: ClipCache,
+        device: torch.device,
+        *,
+        seed: int = 0,
+        pair_sources: bool = False,
+    ) -> None:
+        self.items = items
+        self.cache = cache
+        self._device = device
+        self._seed = seed
+        self._units = _pairs(items) if pair_sources else [(i,) for i in range(len(items))]
+        self._labels = torch.tensor([float(item.record.label) for item in items])
+        self._masks = torch.from_numpy(np.array([item.ref.mask for item in items], dtype=bool))
+
+    def __len__(self) -> int:
+        return sum(len(unit) for unit in self._units)
+
+    def order(self, epoch: int | None) -> list[int]:
+        """Positions in the order of ``epoch``; ``None``: as they stand, nothing shuffled."""
+        if epoch is None:
+            return list(range(len(self.items)))
+        shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._units))
+        return [position for unit in shuffled for position in self._units[unit]]
+
+    def batch(self, positions: Sequence[int]) -> Batch:
+        """The batch of these clips, on the device."""
+        index = torch.as_tensor(list(positions), dtype=torch.long)
+        clips = self.cache.gather(positions).permute(0, 1, 4, 2, 3)
+        return Batch(
+            clips,
+            self._masks[index].to(self._device, non_blocking=True),
+            self._labels[index].to(self._device, non_blocking=True),
+            tuple(positions),
+        )
+
+    def batches(
+        self,
+        epoch: int | None,
+        batch_size: int,
+        *,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[Batch]:
+        """Batches from number ``first`` on. ``batch_size`` counts clips over all ``world`` ranks;
+        each rank gets its even share. The next batch is read while this one is used."""
+        order = self.order(epoch)
+        shares = [
+            _share(order[start : start + batch_size], rank, world)
+            for start in range(first * batch_size, len(order), batch_size)
+        ]
+        if self.cache.tier == "device":
+            yield from map(self.batch, shares)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="unmask-loader") as pool:
+            pending = [pool.submit(self.batch, share) for share in shares[:2]]
+            for upcoming in range(2, len(shares) + 2):
+                batch = pending.pop(0).result()
+                if upcoming < len(shares):
+                    pending.append(pool.submit(self.batch, shares[upcoming]))
+                yield batch
+
+
+def _share(positions: list[int], rank: int, world: int) -> list[int]:
+    """Every rank's share has the same length: the short last batch wraps around."""
+    if world == 1:
+        return positions
+    short = -len(positions) % world
+    padded = positions + [positions[i % len(positions)] for i in range(short)]
+    each = len(padded) // world
+    return padded[rank * each : (rank + 1) * each]
+
+
+def _pairs(items: Sequence[ClipItem]) -> list[tuple[int, ...]]:
+    """Units that must stay together: a fake with the authentic clip it was made from."""
+    authentic = {
+        item.record.path: position for position, item in enumerate(items) if not item.record.label
+    }
+    units: list[tuple[int, ...]] = []
+    paired: set[int] = set()
+    for position, item in enumerate(items):
+        if item.record.label:
+            source = authentic.get(item.record.source)
+            units.append((position,) if source is None else (source, position))
+            paired |= set() if source is None else {source}
+    alone = [(p,) for p in authentic.values() if p not in paired]
+    return units + alone

@@ -1,0 +1,116 @@
+"""Scoring a split with a torch model, and the figures that steer a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from unmask import metrics
+from unmask.data.loader import Batch, ClipItem, ClipLoader, by_video
+from unmask.models import ClipLoss, Detector
+from unmask.scoring import video_logit
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """Logits of a loader's clips, in the order of its items."""
+
+    clip_logits: Floats
+    """``(N,)``"""
+    frame_logits: Floats
+    """``(N, T)``; meaningless where the clip's mask is False."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What an epoch's validation says."""
+
+    loss: float
+    """Mean over clips."""
+    auc_video: float | None
+    """None where the split has one class only."""
+    accuracy_video: float
+    """At logit 0: the threshold is fitted only when training ends."""
+
+
+def score_clips(
+    fabric: Fabric, model: Detector, loader: ClipLoader, batch_size: int, loss: ClipLoss | None
+) -> tuple[ClipScores, float]:
+    """Logits of every clip of a loader and the mean loss; the ranks share the work.
+
+    Every rank returns the same, complete result.
+    """
+    rank, world = fabric.global_rank, fabric.world_size
+    rows: list[tuple[tuple[int, ...], Floats, Floats]] = []
+    total = 0.0
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), fabric.autocast():
+        for batch in _share(loader, batch_size, rank, world):
+            output = model(batch.clips, batch.mask)
+            if loss is not None:
+                total += float(loss(output, batch.labels, batch.mask)) * len(batch)
+            rows.append(
+                (
+                    batch.positions,
+                    output.clip_logit.float().cpu().numpy(),
+                    output.frame_logits.float().cpu().numpy(),
+                )
+            )
+    model.train(was_training)
+    if world > 1:
+        gathered: list[list[tuple[tuple[int, ...], Floats, Floats]]] = [[] for _ in range(world)]
+        torch.distributed.all_gather_object(gathered, rows)
+        rows = [row for share in gathered for row in share]
+        total = float(fabric.all_reduce(torch.tensor(total), reduce_op="sum"))
+    order = np.argsort(np.concatenate([np.array(row[0]) for row in rows]))
+    scores = ClipScores(
+        np.concatenate([row[1] for row in rows])[order],
+        np.concatenate([row[2] for row in rows])[order],
+    )
+    return scores, total / len(loader.items)
+
+
+def validate(
+    fabric: Fabric, model: Detector, loader: ClipLoader, loss: ClipLoss, batch_size: int
+) -> Validation:
+    """Loss and video-level figures of the validation split."""
+    scores, mean_loss = score_clips(fabric, model, loader, batch_size, loss)
+    labels, logits = video_logits(loader.items, scores.clip_logits)
+    return Validation(
+        loss=mean_loss,
+        auc_video=metrics.roc_auc(labels, logits),
+        accuracy_video=metrics.accuracy(labels, logits, 0.0) or 0.0,
+    )
+
+
+def video_logits(
+    items: Sequence[ClipItem], clip_logits: Floats
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and pooled logits, one a video."""
+    videos = by_video(items)
+    labels = [items[positions[0]].record.label for positions in videos]
+    logits = [
+        video_logit(
+            [items[p].ref.track_id for p in positions],
+            clip_logits[positions],
+            [int(np.sum(items[p].ref.mask)) for p in positions],
+        )
+        for positions in videos
+    ]
+    return np.array(labels, dtype=np.int64), np.array(logits, dtype=np.float64)
+
+
+def _share(loader: ClipLoader, batch_size: int, rank: int, world: int) -> Iterable[Batch]:
+    if world == 1:
+        return loader.batches(None, batch_size)
+    starts = range(rank * batch_size, len(loader.items), world * batch_size)
+    positions = list(range(len(loader.items)))
+    return (loader.batch(positions[start : start + batch_size]) for start in starts)

@@ -1,0 +1,194 @@
+"""The verb `evaluate`: a model and a labelled split in, metrics, predictions and plots out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import evaluation, report
+from unmask.clips import ClipStore
+from unmask.config import ClipSpec, DataConfig, LoopConfig
+from unmask.data.cache import ShardCache
+from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
+from unmask.errors import DatasetError, ModelError
+from unmask.evaluation import Prediction
+from unmask.evaluation.plots import plot_evaluation
+from unmask.files import write_json, write_text
+from unmask.inference import load_model
+from unmask.models import load_detector
+from unmask.progress import say
+from unmask.scoring import Calibration, video_logit
+from unmask.training.environment import describe_environment
+from unmask.training.fabric import build_fabric
+from unmask.training.validate import ClipScores, score_clips
+from unmask.verbs.prepare import prepare
+
+BATCH = 16  # clips at once
+
+
+def evaluate(
+    model: Path,
+    data: Path,
+    *,
+    split: str = "test",
+    out: Path | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Score a split by the rule that `detect` uses and leave the result files.
+
+    Args:
+        model: a run's folder (its best checkpoint), a ``.pth``, or an exported ``.onnx``.
+        data: a store, or a dataset folder (prepared beside ``out`` with the model's ClipSpec).
+        split: ``train``, ``val`` or ``test``.
+        out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
+            appended otherwise.
+        training: facts about the training, put into the report.
+
+    Returns:
+        The tree of ``experiment_results.json`` (docs/metrics.md).
+
+    Raises:
+        DatasetError, StoreError, ModelError: see `unmask.errors`.
+    """
+    scorer = _open(model)
+    out = out or _default_out(model, split)
+    store = _clips(data, out, scorer.spec)
+    items = clip_items(store, split, main_track_only=False)
+    if not items:
+        raise DatasetError(
+            f"The {split} split of {store.path} has no clip.",
+            code="dataset_empty_split",
+            hint="Choose another --split, or see problems.csv in the store.",
+        )
+    began = time.perf_counter()
+    scores = scorer.score(store, items)
+    seconds = time.perf_counter() - began
+    predictions = predictions_of(store, split, items, scores, scorer.calibration)
+    tree = evaluation.results_of(
+        predictions,
+        scorer.calibration,
+        timings={
+            "score_seconds": round(seconds, 2),
+            "crops_per_second": round(sum(int(np.sum(i.ref.mask)) for i in items) / seconds, 1),
+        },
+        versions=describe_environment()["packages"],
+    )
+    tree |= {"model": scorer.facts, "training": dict(training or {})}
+    _write(out, tree, predictions, scorer.calibration)
+    say(f"Results of {len(predictions)} {split} videos are in {out}.")
+    return tree
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A model of either runtime, ready to score clips."""
+
+    spec: ClipSpec
+    calibration: Calibration
+    facts: dict[str, Any]
+    score: Callable[[ClipStore, Sequence[ClipItem]], ClipScores]
+
+
+def _open(model: Path) -> _Scorer:
+    if model.is_dir():
+        model = model / "models" / "best_model.pth"
+    if not model.exists():
+        raise ModelError(
+            f"There is no model at {model}.", hint="Give a run's folder, a .pth or an .onnx file."
+        )
+    return _open_onnx(model) if model.suffix == ".onnx" else _open_torch(model)
+
+
+def _open_torch(path: Path) -> _Scorer:
+    loaded = load_detector(path)
+    fabric = build_fabric(LoopConfig(precision="fp32"))
+    detector = loaded.detector.to(fabric.device)
+
+    def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
+        cache = ShardCache(store, [item.ref for item in items], fabric.device)
+        loader = ClipLoader(items, cache, fabric.device)
+        return score_clips(fabric, detector, loader, BATCH, None)[0]
+
+    facts = {"file": path.name, "runtime": f"torch on {fabric.device}", "metrics": loaded.metrics}
+    calibration = Calibration.from_dict(loaded.calibration)
+    return _Scorer(loaded.config.clip, calibration, facts, score)
+
+
+def _open_onnx(path: Path) -> _Scorer:
+    model = load_model(path)
+
+    def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
+        rows = []
+        for start in range(0, len(items), BATCH):
+            part = items[start : start + BATCH]
+            frames = np.stack([store.frames(item.ref) for item in part])
+            rows.append(model.logits(frames, np.array([item.ref.mask for item in part], bool)))
+        return ClipScores(
+            np.concatenate([clip for _, clip in rows]), np.concatenate([frame for frame, _ in rows])
+        )
+
+    facts = {"file": path.name, "runtime": "ONNX Runtime", "sha256": model.sha256}
+    return _Scorer(model.spec, Calibration.from_dict(model.calibration), facts, score)
+
+
+def predictions_of(
+    store: ClipStore,
+    split: str,
+    items: Sequence[ClipItem],
+    scores: ClipScores,
+    calibration: Calibration,
+) -> list[Prediction]:
+    """One row a video of the split: judged by its clips, or the reason why it gave none."""
+    rows = []
+    for positions in by_video(items):
+        refs = [items[p].ref for p in positions]
+        masks = [np.asarray(ref.mask, dtype=bool) for ref in refs]
+        logit = video_logit(
+            [ref.track_id for ref in refs],
+            scores.clip_logits[positions],
+            [int(mask.sum()) for mask in masks],
+        )
+        frames = [scores.frame_logits[p][mask] for p, mask in zip(positions, masks, strict=True)]
+        sizes = [ref.median_face_px for ref in refs if ref.track_id == refs[0].track_id]
+        rows.append(
+            Prediction.judged(
+                items[positions[0]].record,
+                calibration,
+                logit,
+                np.concatenate(frames).tolist(),
+                float(np.median(sizes)),
+            )
+        )
+    rows += [
+        Prediction.abstained(entry.record, entry.code or entry.status)
+        for entry in store.entries
+        if entry.record.split == split and not entry.clips
+    ]
+    return rows
+
+
+def _write(
+    out: Path, tree: dict[str, Any], predictions: list[Prediction], calibration: Calibration
+) -> None:
+    write_json(out / "experiment_results.json", tree)
+    write_text(out / "experiment_report.txt", report.experiment_text(tree))
+    evaluation.write_predictions(out / "test_predictions.csv", predictions)
+    plot_evaluation(predictions, calibration, out / "evaluation")
+
+
+def _default_out(model: Path, split: str) -> Path:
+    base = model if model.is_dir() else model.resolve().parent
+    return base / ("results" if split == "test" else f"results-{split}")
+
+
+def _clips(data: Path, out: Path, spec: ClipSpec) -> ClipStore:
+    if (data / "store.json").exists():
+        return ClipStore.open(data, spec)
+    folder = out / "clips"
+    prepare(data, folder, clip=spec, data_config=DataConfig())
+    return ClipStore.open(folder, spec)

@@ -1,0 +1,145 @@
+"""The verb `train`: a folder of videos (or a store of clips) in, a finished run out.
+
+prepare -> leak check -> fit -> export -> evaluate. Whatever was interrupted is taken up again by
+the same command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unmask.clips import ClipStore
+from unmask.config import TrainConfig, dump, from_dict, load
+from unmask.data import check_leaks, raise_on_leaks
+from unmask.errors import RunError
+from unmask.verbs.evaluate import evaluate
+from unmask.evaluation.plots import plot_history
+from unmask.evaluation.history import write_history
+from unmask.verbs.export import export
+from unmask.files import write_json, write_text
+from unmask.verbs.prepare import prepare
+from unmask.progress import say
+from unmask.training.checkpoint import RunState, run_lock
+from unmask.training.environment import describe_environment
+from unmask.training.fit import fit
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to."""
+
+    run: Path
+    state: RunState
+    results: dict[str, Any]
+    """As in ``results/experiment_results.json``."""
+
+
+def train(
+    data: Path,
+    *,
+    config: TrainConfig | Path | None = None,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> TrainReport:
+    """Train, export and evaluate a detector; run again to resume.
+
+    Args:
+        data: a dataset folder (any layout of docs/data.md) or a store made by `prepare`.
+        config: settings, a YAML file, or None for the defaults.
+        out: the run's folder; default ``runs/<data>-<model>``.
+        overrides: ``key.sub=value`` words on top of ``config``.
+
+    Raises:
+        ConfigError, DatasetError, LeakError, StoreError, ModelError, RunError: see `unmask.errors`.
+    """
+    settings = _settings(config, overrides)
+    run = out or Path("runs") / f"{data.resolve().name}-{settings.model.name}"
+    with run_lock(run):
+        _claim(run, settings)
+        store = _clips(data, run, settings)
+        raise_on_leaks(check_leaks(store), settings.data.allow_leaks)
+        write_json(run / "environment.json", describe_environment())
+        state = fit(settings, store.path, run)
+        write_history(state.history, run / "results" / "training_history.csv")
+        plot_history(state.history, run / "results" / "training_history.png")
+        model = export(run)
+        results = evaluate(run, store.path, split="test", training=_summary(state))
+    say(f"Done: {run}  (detect with: unmask detect VIDEO --model {model})")
+    return TrainReport(run, state, results)
+
+
+def _settings(config: TrainConfig | Path | None, overrides: Sequence[str]) -> TrainConfig:
+    if isinstance(config, TrainConfig):
+        return _with(config, overrides)
+    return load(config, overrides)
+
+
+def _with(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    from unmask.config import override, to_dict
+
+    return from_dict(TrainConfig, override(to_dict(config), overrides)) if overrides else config
+
+
+def _claim(run: Path, settings: TrainConfig) -> None:
+    """Write ``config.yaml``, or refuse a folder that was begun with other settings."""
+    file = run / "config.yaml"
+    if file.exists() and (run / "models" / "last" / "LATEST").exists():
+        known = from_dict(TrainConfig, yaml.safe_load(file.read_text(encoding="utf-8")))
+        if known != settings:
+            raise RunError(
+                f"{run} was begun with other settings ({_difference(known, settings)}).",
+                code="run_config",
+                hint="Choose another --out, or give the same settings to resume.",
+            )
+    write_text(file, dump(settings))
+
+
+def _difference(old: Any, new: Any, where: str = "") -> str:
+    """The settings that differ, as ``key: old -> new``."""
+    changes = []
+    for field in dataclasses.fields(old):
+        a, b = getattr(old, field.name), getattr(new, field.name)
+        if a == b:
+            continue
+        path = f"{where}{field.name}"
+        nested = dataclasses.is_dataclass(a)
+        changes.append(_difference(a, b, f"{path}.") if nested else f"{path}: {a} -> {b}")
+    return ", ".join(changes)
+
+
+def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
+    """The store that ``data`` is, or one made of it beside the run."""
+    if (data / "store.json").exists():
+        return ClipStore.open(data, settings.clip)
+    folder = run.parent / "stores" / f"{data.resolve().name}-{settings.clip.hash}"
+    prepare(
+        data,
+        folder,
+        clip=settings.clip,
+        data_config=settings.data,
+        seed=settings.loop.seed,
+        workers=settings.data.workers,
+    )
+    return ClipStore.open(folder, settings.clip)
+
+
+def _summary(state: RunState) -> dict[str, Any]:
+    """What the report says about the training itself."""
+    rows = [row for row in state.history if row["images_per_second"]]
+    return {
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "batch_size": state.batch_size,
+        "seconds": round(state.seconds, 1),
+        "best_val_auc_video": state.best_metric,
+        "images_per_second": max((row["images_per_second"] for row in rows), default=None),
+        "data_wait_share": rows[-1]["data_wait_share"] if rows else None,
+        "gpu_utilisation": rows[-1]["gpu_utilisation"] if rows else None,
+        "rollbacks": state.rollbacks,
+    }
