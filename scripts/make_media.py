@@ -162,6 +162,7 @@ def portrait_frames(
     seed: int = 0,
     face_px: float | None = None,
     fps: float = 25,
+    retouch: Callable[[Image, int], Image] | None = None,
 ) -> Iterator[Image]:
     """Yield the portrait with a smoothly moving, turning, growing and flickering head.
 
@@ -172,6 +173,8 @@ def portrait_frames(
         seed: chooses the path, the pace, the light and whether the portrait is mirrored.
         face_px: mean longer side of the face; None = two fifths of the picture's shorter side.
         fps: pace of the motion.
+        retouch: called with the still 512 x 512 portrait and the frame's number before the head is
+            moved; gives the portrait that is shown, e.g. a manipulated one.
     """
     rng = np.random.default_rng(seed)
     side = face_px or 0.4 * min(width_px, height_px)
@@ -179,8 +182,8 @@ def portrait_frames(
     hertz = rng.uniform(0.1, 0.5, 6)
     reach = rng.uniform(0.4, 1.0, 6) * [0.25, 0.2, 0.12, 9.0, 0.12, 6.0]
     gain, tint = rng.uniform(0.8, 1.15), rng.uniform(-8, 8, 3)
-    portrait = _portrait()[:, ::-1] if rng.random() < 0.5 else _portrait()
-    centre_x = FACE_CENTRE_XY[0] if portrait is _portrait() else 511 - FACE_CENTRE_XY[0]
+    mirrored = rng.random() < 0.5
+    centre_x = 511 - FACE_CENTRE_XY[0] if mirrored else FACE_CENTRE_XY[0]
     for index in range(count):
         x, y, zoom, turn, light, lift = reach * np.sin(2 * np.pi * hertz * index / fps + phase)
         move = cv2.getRotationMatrix2D(
@@ -190,8 +193,9 @@ def portrait_frames(
             width_px / 2 + side * x - centre_x,
             height_px * 0.45 + side * y - FACE_CENTRE_XY[1],
         ]
+        portrait = retouch(_portrait(), index) if retouch else _portrait()
         image = cv2.warpAffine(
-            portrait,
+            portrait[:, ::-1] if mirrored else portrait,
             move,
             (width_px, height_px),
             flags=cv2.INTER_AREA,
