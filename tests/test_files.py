@@ -1,0 +1,35 @@
+import hashlib
+import pickle
+from pathlib import Path
+
+import pytest
+
+from unmask.errors import MediaError, UnmaskError
+from unmask.files import atomic_path, sha256_file, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    write_json(target, {"auc": 0.9})
+    before = target.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(target, {"auc": float("nan")})
+    with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
+        temporary.write_text("half of it")
+        raise KeyboardInterrupt
+    assert target.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_writes_make_their_folder_and_hashes_agree(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b.txt"
+    write_text(target, "grüß\n")
+    assert sha256_file(target) == hashlib.sha256("grüß\n".encode()).hexdigest()
+
+
+def test_errors_survive_a_process_border() -> None:
+    error = MediaError("It is broken.", code="media_empty", hint="Fetch it again.")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.code, copy.hint) == (MediaError, "media_empty", "Fetch it again.")
+    assert str(copy) == "It is broken. Fetch it again."
+    assert UnmaskError("x").code == "error"
