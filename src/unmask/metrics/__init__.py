@@ -7,7 +7,7 @@ number.
 """
 
 from unmask.metrics.bootstrap import METRICS, Estimate, summarize
-from unmask.metrics.calibration import ReliabilityBin, brier, ece, reliability
+from unmask.metrics.calibration import ECE_BINS, ReliabilityBin, brier, ece, reliability
 from unmask.metrics.curves import (
     average_precision,
     bpcer_at_apcer,
@@ -30,6 +30,7 @@ from unmask.metrics.decisions import (
 )
 
 __all__ = [
+    "ECE_BINS",
     "METRICS",
     "Confusion",
     "Estimate",

@@ -1,0 +1,105 @@
+"""The picture of a training run: losses, validation, learning rate, throughput by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+
+from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, figure_to, say
+
+
+def training_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Losses, validation measure, learning rate and throughput over the epochs.
+
+    Args:
+        path: where the PNG goes.
+        history: rows of training_history.csv as mappings; a panel without its columns is left out.
+    """
+    panels: list[tuple[str, str, dict[str, str]]] = [
+        ("Loss", "", {"train_loss": "training", "val_loss": "validation"}),
+        (
+            "Validation, video level",
+            "",
+            {"val_auc_video": "AUC", "val_accuracy_video": "accuracy at logit 0"},
+        ),
+        ("Learning rate", "log", {"lr": "highest of all parameter groups"}),
+        ("Throughput", "", {"images_per_second": "images a second"}),
+    ]
+    columns = {name for row in history for name, value in row.items() if _is_number(value)}
+    shown = [panel for panel in panels if columns & set(panel[2])]
+    with figure_to(path, 10.6, 6.8) as figure:
+        grid = figure.subplots(2, 2, squeeze=False).ravel()
+        for axes, (title, scale, names) in zip(grid, shown, strict=False):
+            _history_panel(axes, history, names)
+            axes.set(title=title, xlabel="epoch")
+            if scale:
+                axes.set_yscale(scale)
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            if title == "Throughput" and "data_wait_share" in columns:
+                _data_wait(axes, history)
+        for axes in grid[len(shown) :]:
+            axes.set_axis_off()
+        if not shown:
+            say(grid[0], "no epoch is finished yet")
+        figure.suptitle("Training history", x=0.01, ha="left", weight="bold")
+
+
+def _history_panel(
+    axes: Axes, history: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> None:
+    colours = (AUTHENTIC, MANIPULATED)
+    for colour, (column, name) in zip(colours, names.items(), strict=False):
+        epochs, values = _column(history, column)
+        if epochs:
+            axes.plot(epochs, values, "o-", color=colour, markersize=4, linewidth=1.8, label=name)
+        if column == "val_auc_video" and epochs:
+            best = int(np.argmax(values))
+            axes.plot(
+                epochs[best],
+                values[best],
+                "o",
+                markersize=11,
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                label=f"best: {values[best]:.3f}",
+            )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left, right = axes.get_xlim()
+    if right - left < 1:  # a single epoch
+        axes.set_xlim(left - 1, right + 1)
+    axes.legend(frameon=True)
+
+
+def _data_wait(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    epochs, shares = _column(history, "data_wait_share")
+    twin = axes.twinx()
+    twin.plot(epochs, shares, "s--", color=MANIPULATED, markersize=4, label="waiting for data")
+    twin.set_ylim(0, max(1.0, *shares) if shares else 1.0)
+    twin.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    twin.grid(visible=False)
+    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+    handles = axes.get_legend_handles_labels()[0] + twin.get_legend_handles_labels()[0]
+    axes.legend().set_visible(False)
+    twin.legend(handles=handles, frameon=True, loc="center right")
+
+
+def _column(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    pairs = [
+        (float(row.get("epoch", place)), float(row[name]))
+        for place, row in enumerate(history, 1)
+        if _is_number(row.get(name))
+    ]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def _is_number(value: Any) -> bool:
+    """Also for the words of a CSV that was read back; empty cells are not."""
+    try:
+        return bool(np.isfinite(float(value)))
+    except (TypeError, ValueError):
+        return False
