@@ -17,22 +17,24 @@ from numpy.typing import ArrayLike
 
 from unmask import metrics
 from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, NEUTRAL, figure_to, say
-from unmask.evaluation.history_plot import training_history
+from unmask.evaluation.history import plot_history
 from unmask.evaluation.predictions import JUDGED, Prediction
 from unmask.evaluation.protocol import table
 from unmask.scoring import Calibration
 
 __all__ = [
     "confusion_matrix",
-    "plot_all",
+    "plot_evaluation",
+    "plot_history",
     "reliability_diagram",
     "roc_pr_curves",
     "score_distribution",
-    "training_history",
 ]
 
 
-def plot_all(folder: Path, predictions: Sequence[Prediction], calibration: Calibration) -> None:
+def plot_evaluation(
+    predictions: Sequence[Prediction], calibration: Calibration, folder: Path
+) -> None:
     """Write the four pictures of a test set into ``folder`` under their standard names."""
     confusion_matrix(folder / "confusion_matrix.png", predictions, calibration)
     roc_pr_curves(folder / "roc_pr_curves.png", predictions, calibration)
@@ -83,9 +85,9 @@ def roc_pr_curves(path: Path, predictions: Sequence[Prediction], calibration: Ca
     with figure_to(path, 10.6, 5.2) as figure:
         roc, pr = figure.subplots(1, 2)
         roc.plot([0, 1], [0, 1], color=NEUTRAL, linestyle=":", linewidth=1.2)
-        for frames, colour, style in ((True, NEUTRAL, "-"), (False, MANIPULATED, "-")):
+        for frames, colour in ((True, NEUTRAL), (False, MANIPULATED)):
             labels, scores, _ = table(judged, calibration, frames=frames)
-            _draw_curves(roc, pr, labels, scores, "frames" if frames else "videos", colour, style)
+            _draw_curves(roc, pr, labels, scores, "frames" if frames else "videos", colour)
         labels, scores = _videos(predictions)
         cells = metrics.confusion(labels, scores, calibration.threshold)
         _mark(roc, cells.bpcer, cells.recall)
@@ -115,16 +117,13 @@ def _draw_curves(
     scores: np.ndarray,
     name: str,
     colour: str,
-    style: str,
 ) -> None:
     ranks, points = metrics.roc_curve(labels, scores), metrics.pr_curve(labels, scores)
     if ranks is None or points is None:
         return
     width = 2.4 if name == "videos" else 1.6
     area, mean = metrics.roc_auc(labels, scores), metrics.average_precision(labels, scores)
-    roc.plot(
-        ranks[0], ranks[1], style, color=colour, linewidth=width, label=f"{name}: AUC {area:.3f}"
-    )
+    roc.plot(ranks[0], ranks[1], color=colour, linewidth=width, label=f"{name}: AUC {area:.3f}")
     precision, recall = np.append(points[0][0], points[0]), np.append(0.0, points[1])
     pr.step(
         recall,

@@ -1,7 +1,9 @@
-"""The picture of a training run: losses, validation, learning rate, throughput by epoch."""
+"""The course of a training run: one row an epoch as CSV, and its picture."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
+from unmask import files
 from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, figure_to, say
 
 
-def training_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Losses, validation measure, learning rate and throughput over the epochs.
+def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the rows as CSV, atomically; what a row does not have stays empty."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    files.write_text(path, text.getvalue())
+
+
+def plot_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw losses, validation measures, learning rate and throughput over the epochs.
 
     Args:
+        history: one mapping an epoch, or rows of training_history.csv as they were read back; a
+            panel without its columns is left out.
         path: where the PNG goes.
-        history: rows of training_history.csv as mappings; a panel without its columns is left out.
     """
     panels: list[tuple[str, str, dict[str, str]]] = [
         ("Loss", "", {"train_loss": "training", "val_loss": "validation"}),
