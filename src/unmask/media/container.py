@@ -26,9 +26,6 @@ VIDEO_FORMATS = (
 )
 """FFmpeg demuxers a video may be read with."""
 
-STILL_FORMATS = "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe"
-"""FFmpeg demuxers a still may be read with."""
-
 # What PyAV raises: its own tree (much of which also is OSError or ValueError), and plain ValueError
 # and RuntimeError from its wrappers.
 PYAV_ERRORS = (av.FFmpegError, ValueError, RuntimeError, LookupError, OSError, MemoryError)
@@ -87,7 +84,7 @@ def check_regular(path: Path) -> Path:
 
 @contextmanager
 def open_container(
-    path: Path, limits: Limits, *, threads: int = 1, formats: str = VIDEO_FORMATS
+    path: Path, limits: Limits, *, threads: int = 1
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a media file and choose its video stream; the decoder is limited before it opens.
 
@@ -95,14 +92,13 @@ def open_container(
         path: what `check_regular` returned.
         limits: pixel and duration limits.
         threads: decoder threads.
-        formats: comma-separated FFmpeg demuxers that may read the file.
 
     Raises:
         MediaError: ``media_format``, ``media_damaged``, ``media_no_video``, ``media_too_large``.
     """
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": formats,
+        "format_whitelist": VIDEO_FORMATS,
         "max_pixels": str(limits.max_pixels),  # opening may decode a little to learn the format
     }
     try:

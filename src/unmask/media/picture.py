@@ -41,6 +41,7 @@ class RgbConverter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._turned: tuple[int, tuple[bool, bool, bool]] | None = None
 
     def __call__(self, frame: VideoFrame) -> UInt8Array:
         """The picture as RGB, ``(H, W, 3)`` uint8, contiguous, rotation and mirroring applied.
@@ -63,7 +64,14 @@ class RgbConverter:
         image = cast(UInt8Array, rgb.to_ndarray())
         if alpha:
             image = _over_black(image)
-        return _upright(image, *orientation_of(frame))
+        return _upright(image, *self._orientation(frame))
+
+    def _orientation(self, frame: VideoFrame) -> tuple[bool, bool, bool]:
+        # Looking at a picture's side data ties it into a reference cycle, which keeps its memory
+        # until the garbage collector runs: look again only when the angle changes.
+        if self._turned is None or self._turned[0] != frame.rotation:
+            self._turned = frame.rotation, orientation_of(frame)
+        return self._turned[1]
 
 
 def colour_of(frame: VideoFrame) -> tuple[Colorspace, bool]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -126,7 +127,7 @@ def _first_picture(path: Path, packets: Iterator[Packet[VideoStream]]) -> VideoF
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else None
+    return container.duration / av.time_base if container.duration else None
 
 
 def _shape_warnings(stream: VideoStream) -> tuple[Warn, ...]:

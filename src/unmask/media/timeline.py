@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
+import av
 import numpy as np
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -178,8 +181,11 @@ class Scan:
         return rate if 0.1 <= rate <= 1000 else _ASSUMED_RATE
 
     def _shorter_than_header(self, end_seconds: float) -> str:
-        """A sentence where clearly less video is there than the stream's own header says."""
+        """A sentence where clearly less video is there than the header says of it."""
         header = (self._stream.duration or 0) * self._tick
+        container = cast(InputContainer, self._stream.container)
+        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
+            header = (container.duration or 0) / av.time_base
         if end_seconds >= 0.95 * header - 0.5:
             return ""
         return f"The header says {header:.1f} s, the file holds {end_seconds:.1f} s of video."

@@ -1,0 +1,99 @@
+"""Times: variable rate, late start, resets and missing stamps."""
+
+import itertools
+import struct
+from pathlib import Path
+
+import av
+import pytest
+
+import make_media
+from unmask.config import ClipSpec
+from unmask.media import open_video, probe, sample
+
+
+def warnings_of(path: Path) -> set[str]:
+    with open_video(path) as video:
+        list(video.frames())
+    return {warn.code for warn in video.coverage.warnings}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_variable_rate_times_are_exact(tmp_path: Path, suffix: str) -> None:
+    times = [0, 0.04, 0.05, 0.5, 0.52, 2.0, 2.1, 2.125, 4.0, 4.5]
+    path = make_media.write_video(
+        tmp_path / f"vfr{suffix}", make_media.numbered_frames(10), times_seconds=times
+    )
+    with open_video(path) as video:
+        frames = list(video.frames())
+    tolerance = 1e-3 if suffix == ".mkv" else 2e-5  # Matroska counts milliseconds
+    assert [frame.pts_seconds for frame in frames] == pytest.approx(times, abs=tolerance)
+    assert [make_media.read_number(frame.image) for frame in frames] == list(range(10))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_late_start_counts_from_the_first_frame(tmp_path: Path, suffix: str) -> None:
+    path = make_media.write_video(
+        tmp_path / f"late{suffix}",
+        make_media.numbered_frames(10),
+        times_seconds=[7 + index / 25 for index in range(10)],
+    )
+    with open_video(path) as video:
+        times = [frame.pts_seconds for frame in video.frames()]
+    assert times == pytest.approx([index / 25 for index in range(10)], abs=1e-3)
+
+
+def test_a_clock_that_restarts_is_replaced_by_counting(tmp_path: Path) -> None:
+    part = make_media.write_video(tmp_path / "a.ts", make_media.numbered_frames(50))
+    path = tmp_path / "twice.ts"
+    path.write_bytes(part.read_bytes() * 2)
+    with open_video(path) as video:
+        frames = list(video.frames())
+        few = list(sample(video, ClipSpec(frames=4)))
+    assert "timestamps_synthesised" in {warn.code for warn in video.coverage.warnings}
+    assert len(frames) >= 99
+    times = [frame.pts_seconds for frame in frames]
+    assert times == pytest.approx([index / 25 for index in range(len(times))])
+    assert [make_media.read_number(frame.image) for frame in few] == [12, 37, 12, 37]
+
+
+def test_a_raw_stream_without_times_is_counted(tmp_path: Path) -> None:
+    source = make_media.write_video(tmp_path / "a.mp4", make_media.numbered_frames(30))
+    path = tmp_path / "raw.h264"
+    with av.open(str(source)) as container, av.open(str(path), "w", format="h264") as sink:
+        stream = sink.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                sink.mux(packet)
+    with open_video(path) as video:
+        frames = list(video.frames())
+    assert [make_media.read_number(frame.image) for frame in frames] == list(range(30))
+    times = [frame.pts_seconds for frame in frames]
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
+    assert "timestamps_synthesised" in warnings_of(path)
+
+
+def test_a_lying_header_does_not_change_the_sampling(tmp_path: Path) -> None:
+    path = make_media.write_video(
+        tmp_path / "lies.mkv", make_media.numbered_frames(100), options={"g": "20"}
+    )
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x44\x89\x88") + 3  # Matroska's Duration: a double, in milliseconds
+    content[at : at + 8] = struct.pack(">d", 3_600_000)
+    path.write_bytes(content)
+    assert probe(path).duration_seconds_from_header == pytest.approx(3600)
+    with open_video(path) as video:
+        frames = list(sample(video, ClipSpec(frames=4)))
+    assert [make_media.read_number(frame.image) for frame in frames] == [12, 37, 62, 87]
+    assert "shorter_than_header" in {warn.code for warn in video.coverage.warnings}
+
+
+def test_probe_tells_the_header(numbered_video: Path) -> None:
+    info = probe(numbered_video)
+    assert info.codec == "h264"
+    assert info.frames_from_header == 600
+    assert info.duration_seconds_from_header == pytest.approx(24.0)
+    assert info.frame_rate_from_header == pytest.approx(25.0)
+    assert info.size_bytes == numbered_video.stat().st_size
+    assert info.warnings == ()
