@@ -1,0 +1,95 @@
+"""A verdict as the published JSON object (docs/verdict.md, docs/verdict.schema.json)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from unmask.types import Person, Verdict, Warn
+
+SCHEMA_VERSION = "1.0"
+
+# Every key is always there; what is not known is null.
+_INPUT: dict[str, Any] = dict.fromkeys(
+    ("name", "sha256", "size_bytes", "container", "codec", "width_px", "height_px",
+     "rotation_deg", "duration_seconds", "frame_rate")
+)  # fmt: skip
+_COVERAGE: dict[str, Any] = {
+    "frames_decoded": 0,
+    "frames_analysed": 0,
+    "frames_with_face": 0,
+    "partial": False,
+    "analysed_ranges_seconds": [],
+}
+_MODEL: dict[str, Any] = dict.fromkeys(("name", "version", "weights_sha256", "task"))
+_RUNTIME: dict[str, Any] = dict.fromkeys(("tool_version", "decoder", "device", "seconds"))
+
+
+def as_dict(verdict: Verdict) -> dict[str, Any]:
+    """Plain values of the documented schema; finite numbers, score null where there is none."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": verdict.status,
+        "input": {**_INPUT, **verdict.input},
+        "verdict": {
+            "label": verdict.label,
+            "score": _score(verdict.score),
+            "calibrated": verdict.calibrated,
+            "interval": None
+            if verdict.interval is None
+            else [_score(bound) for bound in verdict.interval],
+            "threshold": _score(verdict.threshold),
+            "expected_bpcer": _score(verdict.expected_bpcer),
+            "reasons": _warns(verdict.reasons),
+            "text": verdict.text,
+        },
+        "coverage": {**_COVERAGE, **verdict.coverage},
+        "people": [_person(person) for person in verdict.people],
+        "model": {**_MODEL, **verdict.model},
+        "provenance": {"c2pa": None},
+        "warnings": _warns(verdict.warnings),
+        "limitations": list(verdict.limitations),
+        "runtime": {**_RUNTIME, **verdict.runtime},
+        "error": None if verdict.error is None else dict(verdict.error),
+    }
+
+
+def verdict_json(verdict: Verdict) -> str:
+    """The object of `as_dict` on one line; strict JSON without NaN."""
+    return json.dumps(as_dict(verdict), allow_nan=False, ensure_ascii=False)
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {
+        "person_id": person.person_id,
+        "score": _score(person.score),
+        "label": person.label,
+        "frames": person.frames,
+        "median_face_px": round(person.median_face_px, 1),
+        "segments": [
+            {
+                "start_seconds": round(segment.start_seconds, 3),
+                "end_seconds": round(segment.end_seconds, 3),
+                "score": _score(segment.score),
+            }
+            for segment in person.segments
+        ],
+        "frames_detail": [
+            {
+                "time_seconds": round(frame["time_seconds"], 3),
+                "box_xyxy_px": [round(value, 1) for value in frame["box_xyxy_px"]],
+                "score": _score(frame["score"]),
+            }
+            for frame in person.frames_detail
+        ],
+    }
+
+
+def _warns(warns: Iterable[Warn]) -> list[dict[str, str]]:
+    return [asdict(warn) for warn in warns]
+
+
+def _score(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,0 +1,187 @@
+"""Verdicts and experiments as plain text, for terminals and logs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from unmask.types import Evidence, Person, Verdict
+
+_WORDS: dict[Evidence, str] = {
+    "not_applicable": "not applicable",
+    "inconclusive": "inconclusive",
+    "weak_evidence": "weak evidence",
+    "moderate_evidence": "moderate evidence",
+    "strong_evidence": "strong evidence",
+    "very_strong_evidence": "very strong evidence",
+}
+_MEASURES = {
+    "auc_roc": "AUC-ROC",
+    "auc_pr": "AUC-PR",
+    "eer": "EER",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "apcer": "APCER",
+    "bpcer": "BPCER",
+    "hter": "HTER",
+    "bpcer_at_apcer_5": "BPCER at APCER 5 %",
+    "ece": "ECE",
+    "brier": "Brier score",
+}
+_RULE = "-" * 72
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """A summary of one verdict: first the answer, then what it rests on."""
+    name = verdict.input.get("name") or "input"
+    if verdict.error is not None:
+        error = verdict.error
+        lines = [f"{name}: failed [{error['code']}]", f"  {error['message']}"]
+        return "\n".join([*lines, f"  {error['hint']}"] if error["hint"] else lines)
+    lines = [f"{name}: {_WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
+    lines += [_person_line(person) for person in verdict.people]
+    if verdict.score is not None:  # without a score the text above gives the reasons
+        lines += [f"  {'reason':<10} {reason.message}" for reason in verdict.reasons]
+    lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
+    lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
+    lines += [f"  {'note':<10} {limitation}" for limitation in verdict.limitations]
+    return "\n".join(line for line in lines if line)
+
+
+def _numbers(verdict: Verdict) -> str:
+    if verdict.score is None:
+        return ""
+    parts = [f"score {verdict.score:.2f}"]
+    if verdict.interval is not None:
+        low, high = verdict.interval
+        parts[0] += f" [{low:.2f}, {high:.2f}]"
+    if verdict.threshold is not None:
+        parts.append(f"threshold {verdict.threshold:.2f}")
+    if not verdict.calibrated:
+        parts.append("not calibrated")
+    return f" ({', '.join(parts)})"
+
+
+def _person_line(person: Person) -> str:
+    score = "no score" if person.score is None else f"{person.score:.2f}"
+    spans = ", ".join(f"{s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in person.segments)
+    return (
+        f"  {f'person {person.person_id}':<10} {score:<9}{_WORDS[person.label]}; {person.frames} "
+        f"frames, face {person.median_face_px:.0f} px{f'; suspicious {spans}' if spans else ''}"
+    )
+
+
+def _coverage_line(coverage: Mapping[str, Any]) -> str:
+    if not coverage:
+        return ""
+    spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in coverage["analysed_ranges_seconds"])
+    return (
+        f"  {'looked at':<10} {coverage['frames_analysed']} frames, "
+        f"{coverage['frames_with_face']} with a face{f' ({spans})' if spans else ''}"
+        f"{'; the file is damaged, the rest could not be read' if coverage['partial'] else ''}"
+    )
+
+
+def _model_line(verdict: Verdict) -> str:
+    if not verdict.model:
+        return ""
+    seconds = verdict.runtime.get("seconds")
+    time = "" if seconds is None else f"; {seconds:.1f} s on {verdict.runtime.get('device')}"
+    return f"  {'model':<10} {verdict.model.get('name')} {verdict.model.get('version')}{time}"
+
+
+def experiment_text(results: Mapping[str, Any]) -> str:
+    """The report of a results tree (``experiment_results.json``) for people."""
+    parts = [
+        _title("unmask experiment report"),
+        _facts_of(results),
+        _title("Measures, with 95 % intervals over resampled groups"),
+        _measures(results),
+        _breakdown("By method, against all authentic videos", results.get("by_method", {})),
+        _breakdown("By face size", results.get("by_face_size", {})),
+        *[
+            _title(name.capitalize()) + "\n" + _pairs(results[name])
+            for name in ("model", "training", "timings", "versions")
+            if results.get(name)
+        ],
+        _title("How to read this"),
+        textwrap.fill(results["convention"], 88),
+        f"Intervals: {results['intervals']['kind']}; {results['intervals']['resamples']} resamples, "
+        f"seed {results['intervals']['seed']}.",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _title(words: str) -> str:
+    return f"\n{words}\n{_RULE}"
+
+
+def _facts_of(results: Mapping[str, Any]) -> str:
+    counts, fitted = results["counts"], results["calibration"]
+    reasons = ", ".join(f"{code} {n}" for code, n in counts["not_judged"].items())
+    lines = [
+        f"split         {', '.join(results['split']) or 'none'}",
+        f"videos        {counts['judged']} judged of {counts['videos']}"
+        + (f" (not judged: {reasons})" if reasons else ""),
+        f"classes       {counts['authentic']} authentic, {counts['manipulated']} manipulated, "
+        f"in {counts['groups']} groups; {counts['frames']} frames",
+        f"threshold     {fitted['threshold']:.4f}; on validation BPCER "
+        f"{_share(fitted['expected_bpcer'])}, APCER {_share(fitted['expected_apcer'])}",
+        f"calibration   temperature {fitted['temperature']:.4f}, offset {fitted['offset']:.4f}, "
+        f"fitted on {fitted['authentic']} authentic and {fitted['manipulated']} manipulated videos",
+    ]
+    return "\n".join([*lines, *(f"note          {note}" for note in fitted["notes"])])
+
+
+def _measures(results: Mapping[str, Any]) -> str:
+    rows = [
+        (words, _estimate(results["video"][name]), _estimate(results["frame"][name]))
+        for name, words in _MEASURES.items()
+    ]
+    return _table([("", "video level", "frame level"), *rows])
+
+
+def _breakdown(title: str, parts: Mapping[str, Any]) -> str:
+    if not parts:
+        return ""
+    head = ("", "authentic", "manipulated", "AUC-ROC", "APCER", "BPCER")
+    rows = [
+        (
+            name,
+            str(part["authentic"]),
+            str(part["manipulated"]),
+            *(_estimate(part[measure]) for measure in ("auc_roc", "apcer", "bpcer")),
+        )
+        for name, part in parts.items()
+    ]
+    return _title(title) + "\n" + _table([head, *rows])
+
+
+def _estimate(estimate: Mapping[str, float | None]) -> str:
+    if estimate["value"] is None:
+        return "not defined"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f}"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    lines = list(rows)
+    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in lines
+    )
+
+
+def _pairs(tree: Mapping[str, Any]) -> str:
+    width = max(len(str(key)) for key in tree)
+    return "\n".join(f"{key:<{width}}  {value}" for key, value in tree.items())
