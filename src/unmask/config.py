@@ -67,7 +67,10 @@ class ModelConfig:
     backbone: str = "resnet50"
     """Any timm model name."""
     weights: str = "imagenet"
-    """``imagenet`` (timm's download), ``random``, or the path of a local weights file."""
+    """``imagenet`` (timm's download), ``random``, the path of a local weights file, or
+    ``package:NAME`` for the file inside an installed package (docs/models.md)."""
+    blocks: int = 0
+    """Keep the first N blocks of a vision transformer; 0 = all."""
     tune: Literal["full", "head", "layernorm"] = "full"
     """Which parameters learn."""
     normalize_features: bool = False

@@ -1,1 +1,24 @@
-"""TODO."""
+"""The networks: a timm backbone for every frame, a head over time, and the losses they learn by.
+
+`build` makes a detector from its settings, `build_loss` what it minimises; `save_model` and
+`load_detector` carry one through files. docs/models.md describes the parts and their weights.
+"""
+
+from unmask.models.checkpoint_file import Checkpoint, load_checkpoint, load_detector, save_model
+from unmask.models.detector import Detector, Output
+from unmask.models.losses import build_loss
+from unmask.models.registry import DETECTORS, Summary, build, summary
+
+__all__ = [
+    "DETECTORS",
+    "Checkpoint",
+    "Detector",
+    "Output",
+    "Summary",
+    "build",
+    "build_loss",
+    "load_checkpoint",
+    "load_detector",
+    "save_model",
+    "summary",
+]

@@ -1,0 +1,140 @@
+"""The per-frame network: any timm model by name, as a function from pixels to features."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+
+from unmask.config import ModelConfig
+from unmask.errors import ConfigError, ModelError
+from unmask.models import weights_files
+
+
+class Backbone(nn.Module):
+    """Frames ``(N, 3, H, W)`` in 0-255 to pooled features ``(N, features)``.
+
+    The mean and standard deviation that the weights were trained with live in buffers, so no
+    caller ever normalises pixels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig, size_px: int) -> None:
+        super().__init__()
+        self.network = _create(config, size_px)
+        _fill(self.network, config)
+        _truncate(self.network, config.blocks)
+        self.features = int(self.network.num_features)
+        if hasattr(self.network, "head_hidden_size"):  # MobileNet-like: wider after the pooling
+            self.features = int(self.network.head_hidden_size)
+        recipe = _recipe(config.backbone)
+        for name in ("mean", "std"):
+            value = 255.0 * torch.tensor(getattr(recipe, name), dtype=torch.float32)
+            self.register_buffer(name, value.view(1, 3, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames ``(N, 3, H, W)`` uint8 or float in 0-255 to features ``(N, features)``."""
+        normalised = (frames.float() - self.mean) / self.std
+        weight = next(self.network.parameters())
+        features: Tensor = self.network(normalised.to(weight.dtype))
+        return features
+
+
+def _create(config: ModelConfig, size_px: int) -> Any:
+    if not timm.is_model(config.backbone):
+        near = difflib.get_close_matches(config.backbone, timm.list_models(), n=1)
+        raise ConfigError(
+            f"'model.backbone': timm has no model '{config.backbone}'.",
+            hint=f"Did you mean '{near[0]}'?" if near else "timm.list_models() names them all.",
+        )
+    options: dict[str, Any] = {"num_classes": 0}
+    if config.drop_path > 0:
+        options["drop_path_rate"] = config.drop_path
+    if _recipe(config.backbone).fixed_input_size:
+        options["img_size"] = size_px
+    if config.weights == "imagenet":
+        return _download(config.backbone, options)
+    try:
+        return timm.create_model(config.backbone, pretrained=False, **options)
+    except (TypeError, AssertionError, ValueError) as error:
+        raise ConfigError(
+            f"'{config.backbone}' cannot be built for crops of {size_px} px "
+            f"with drop_path {config.drop_path}: {error}."
+        ) from error
+
+
+def _recipe(name: str) -> Any:
+    """How timm's weights of this name were trained: mean, std, input size."""
+    return timm.get_pretrained_cfg(name)
+
+
+def _download(name: str, options: dict[str, Any]) -> Any:
+    try:
+        return timm.create_model(name, pretrained=True, **options)
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"The ImageNet weights of '{name}' cannot be fetched: {str(error).splitlines()[0]}",
+            code="model_download",
+            hint="Give a local file (model.weights=FILE.pth), an installed package "
+            "(model.weights=package:NAME), or model.weights=random on purpose.",
+        ) from error
+
+
+def _fill(network: Any, config: ModelConfig) -> None:
+    """Load a local file into ``network``; every tensor must find its place."""
+    if config.weights in ("imagenet", "random"):
+        return
+    path = weights_files.locate(config.weights)
+    state = weights_files.read(path)
+    own = network.state_dict()
+    if "_conv_stem.weight" in state and "conv_stem.weight" in own:
+        # EfficientNet under its first PyTorch port's names: same layers, same order.
+        names = [*own, "classifier.weight", "classifier.bias"]
+        state = weights_files.in_order(state, names)
+    elif isinstance(network, VisionTransformer):
+        state = checkpoint_filter_fn(state, network)  # resizes the position embedding
+    state = {key: value for key, value in state.items() if not _of_classifier(key)}
+    _check_fit(state, own, path.name, config.backbone)
+    network.load_state_dict(state, strict=False)
+
+
+def _of_classifier(key: str) -> bool:
+    return key.startswith(("fc.", "classifier.", "head.fc.", "head.weight", "head.bias"))
+
+
+def _check_fit(state: dict[str, Tensor], own: dict[str, Tensor], file: str, backbone: str) -> None:
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    missing = [key for key in own if key not in state and key not in counters]
+    extra = [key for key in state if key not in own]
+    wrong = [
+        f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    faults = [
+        f"{word} {', '.join(keys[:3])}{' and more' if len(keys) > 3 else ''}"
+        for word, keys in (("missing", missing), ("unknown", extra), ("wrong shape", wrong))
+        if keys
+    ]
+    if faults:
+        raise ModelError(
+            f"'{file}' does not fit '{backbone}': {'; '.join(faults)}.",
+            code="model_mismatch",
+            hint="model.backbone must be the network that the file was trained as.",
+        )
+
+
+def _truncate(network: Any, blocks: int) -> None:
+    if blocks == 0:
+        return
+    if not isinstance(network, VisionTransformer):
+        raise ConfigError("'model.blocks' needs a vision transformer as model.backbone.")
+    if not 1 <= blocks <= len(network.blocks):
+        raise ConfigError(f"'model.blocks' must be within 1-{len(network.blocks)}, got {blocks}.")
+    network.blocks = network.blocks[:blocks]

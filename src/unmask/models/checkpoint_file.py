@@ -1,0 +1,145 @@
+"""The best model of a run as files: ``.pth`` and ``.safetensors`` with everything to rebuild it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unmask.config import TrainConfig, from_dict, to_dict
+from unmask.errors import ConfigError, ModelError
+from unmask.files import atomic_path
+from unmask.models.detector import Detector
+from unmask.models.registry import build
+
+FORMAT_VERSION = 1
+
+_METADATA_KEY = "unmask"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a model file says besides its weights."""
+
+    config: TrainConfig
+    calibration: dict[str, Any]
+    metrics: dict[str, Any]
+    name: str
+    version: str
+
+
+def save_model(
+    path_pth: Path,
+    path_safetensors: Path,
+    model: Detector,
+    config: TrainConfig,
+    calibration: dict[str, Any],
+    metrics: dict[str, Any],
+    *,
+    name: str = "",
+    version: str = "1",
+) -> None:
+    """Write the same model to both files, each atomically.
+
+    Args:
+        path_pth: a dictionary for ``torch.load(..., weights_only=True)``.
+        path_safetensors: the weights; the rest as JSON in the metadata key ``unmask``.
+        model: on any device.
+        config: the settings that the run resolved to.
+        calibration: plain JSON values.
+        metrics: plain JSON values.
+        name: of the model; the detector's name if empty.
+        version: of the model.
+    """
+    from safetensors.torch import save_file
+
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    about = {
+        "format_version": FORMAT_VERSION,
+        "name": name or config.model.name,
+        "version": version,
+        "config": to_dict(config),
+        "calibration": json.loads(json.dumps(calibration)),
+        "metrics": json.loads(json.dumps(metrics)),
+    }
+    with atomic_path(path_pth) as temporary:
+        torch.save({"state_dict": state, **about}, temporary)
+    with atomic_path(path_safetensors) as temporary:
+        save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(about)})
+
+
+def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:
+    """The detector of a ``.pth`` or ``.safetensors`` file, in eval mode, and all that it says.
+
+    Raises:
+        ModelError: ``model_missing``, ``model_foreign`` (not a file of `save_model`),
+            ``model_format`` (a later format), ``model_mismatch`` (weights that do not fit).
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no model file '{path}'.", code="model_missing")
+    state, about = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    if about.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"'{path.name}' has format {about.get('format_version')}, this unmask reads "
+            f"{FORMAT_VERSION}.",
+            code="model_format",
+        )
+    try:
+        checkpoint = Checkpoint(
+            config=from_dict(TrainConfig, about["config"]),
+            calibration=about["calibration"],
+            metrics=about["metrics"],
+            name=about["name"],
+            version=about["version"],
+        )
+    except (KeyError, ConfigError) as error:
+        raise _foreign(path) from error
+    config = checkpoint.config
+    # Every weight comes from the file itself, so whatever it began with need not be at hand.
+    detector = build(dataclasses.replace(config.model, weights="random"), config.clip.size_px)
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The weights of '{path.name}' do not fit its own configuration: {error}",
+            code="model_mismatch",
+        ) from error
+    return detector.eval(), checkpoint
+
+
+def load_detector(path: Path) -> tuple[Detector, TrainConfig, dict[str, Any]]:
+    """`load_checkpoint`, in short: the detector, its settings and its calibration."""
+    detector, checkpoint = load_checkpoint(path)
+    return detector, checkpoint.config, checkpoint.calibration
+
+
+def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise _foreign(path) from error
+    if not isinstance(content, dict) or "state_dict" not in content or "config" not in content:
+        raise _foreign(path)
+    return content.pop("state_dict"), content
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(_METADATA_KEY, "null"))
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise _foreign(path) from error
+    if not isinstance(about, dict):
+        raise _foreign(path)
+    return state, about
+
+
+def _foreign(path: Path) -> ModelError:
+    return ModelError(f"'{path.name}' is not a model saved by unmask.", code="model_foreign")

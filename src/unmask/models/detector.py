@@ -1,0 +1,183 @@
+"""The detectors: clips of face crops in, frame logits and a clip logit out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unmask.config import ModelConfig, OptimConfig
+from unmask.errors import ConfigError
+from unmask.models.backbone import Backbone
+from unmask.models.temporal import AttentionPool, MaskedBiLSTM, MaskedSelfAttention, masked_mean
+
+_FEATURE_SCALE = 8.0  # unit-length features need a gain before a linear head can be confident
+
+
+class Output(NamedTuple):
+    """Raw logits; above 0 leans to manipulated."""
+
+    frame_logits: Tensor
+    """``(B, T)``; 0 where there is no frame."""
+    clip_logit: Tensor
+    """``(B,)``."""
+
+
+class Detector(nn.Module):
+    """A backbone for every frame and a head over the clip; subclasses are the head.
+
+    Frames where the mask is False change nothing: in training they do not reach the backbone (nor
+    its batch statistics), and their features are zero everywhere.
+    """
+
+    def __init__(self, config: ModelConfig, size_px: int) -> None:
+        super().__init__()
+        self.config = config
+        self.size_px = size_px
+        self.backbone = Backbone(config, size_px)
+
+    def head(self, features: Tensor, mask: Tensor) -> Output:
+        """Features ``(B, T, F)``, zero where bool ``mask (B, T)`` is False, to logits."""
+        raise NotImplementedError
+
+    def forward(self, clips: Tensor, mask: Tensor) -> Output:
+        """Clips ``(B, T, 3, H, W)`` uint8 or float in 0-255 and bool ``mask (B, T)`` to logits."""
+        batch, length = clips.shape[:2]
+        if self.training and not bool(mask.all()):
+            valid = self.backbone(clips[mask])
+            features = valid.new_zeros(batch, length, valid.shape[-1])
+            features[mask] = valid
+        else:
+            features = self.backbone(clips.flatten(0, 1)).reshape(batch, length, -1)
+            features = torch.where(mask.unsqueeze(-1), features, torch.zeros_like(features))
+        return self.head(features, mask)
+
+    def train(self, mode: bool = True) -> Detector:
+        """As usual, but a backbone that is not fully tuned keeps its statistics and no dropout."""
+        super().train(mode)
+        if self.config.tune != "full":
+            self.backbone.eval()
+        return self
+
+    def freeze(self) -> None:
+        """Let only the parameters of ``config.tune`` learn.
+
+        Raises:
+            ConfigError: ``layernorm`` for a backbone that has none.
+        """
+        if self.config.tune == "full":
+            return
+        self.backbone.requires_grad_(False)
+        if self.config.tune == "layernorm":
+            norms = [
+                module for module in self.backbone.modules() if isinstance(module, nn.LayerNorm)
+            ]
+            if not norms:
+                raise ConfigError(
+                    f"'model.tune' is layernorm, but '{self.config.backbone}' has no LayerNorm."
+                )
+            for norm in norms:
+                norm.requires_grad_(True)
+        self.train(self.training)
+
+    def parameter_groups(self, optim: OptimConfig) -> list[dict[str, Any]]:
+        """Learning parameters for an optimiser: ``params``, ``lr``, ``weight_decay``, ``name``.
+
+        The backbone's rate falls by ``layer_decay`` from layer to layer downwards; the head has
+        ``head_lr``; norms, biases and other vectors have no weight decay.
+        """
+        network = self.backbone.network
+        spared = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
+        groups = param_groups_layer_decay(
+            network, optim.weight_decay, spared, layer_decay=optim.layer_decay
+        )
+        named = [
+            {
+                "params": group["params"],
+                "lr": optim.lr * group["lr_scale"],
+                "weight_decay": group["weight_decay"],
+                "name": "backbone",
+            }
+            for group in groups
+        ]
+        head = [
+            parameter
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad and not name.startswith("backbone.")
+        ]
+        for decay, matrix in ((optim.weight_decay, True), (0.0, False)):
+            params = [parameter for parameter in head if (parameter.ndim > 1) == matrix]
+            if params:
+                named.append(
+                    {"params": params, "lr": optim.head_lr, "weight_decay": decay, "name": "head"}
+                )
+        return _merged(named)
+
+
+class FrameDetector(Detector):
+    """``frame``: a linear head a frame; the clip logit is the mean of the frames'."""
+
+    def __init__(self, config: ModelConfig, size_px: int) -> None:
+        super().__init__(config, size_px)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = _linear(self.backbone.features)
+        if config.normalize_features:
+            self.scale = nn.Parameter(torch.tensor(_FEATURE_SCALE))
+
+    def head(self, features: Tensor, mask: Tensor) -> Output:
+        """A linear head on the features, of unit length times a learned scale if configured."""
+        if self.config.normalize_features:
+            features = F.normalize(features.float(), dim=-1) * self.scale
+        logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
+        logits = logits.squeeze(-1).float() * mask
+        return Output(logits, masked_mean(logits, mask))
+
+
+class BilstmAttentionDetector(Detector):
+    """``resnet50_bilstm_attention``: BiLSTM, self-attention, mean and attention pooling."""
+
+    def __init__(self, config: ModelConfig, size_px: int) -> None:
+        super().__init__(config, size_px)
+        self.lstm = MaskedBiLSTM(
+            self.backbone.features, config.lstm_hidden, config.lstm_layers, config.dropout
+        )
+        width = self.lstm.features
+        if width % config.attention_heads:
+            raise ConfigError(
+                f"'model.attention_heads' must divide {width} (2 x model.lstm_hidden), "
+                f"got {config.attention_heads}."
+            )
+        self.attention = MaskedSelfAttention(width, config.attention_heads, config.dropout)
+        self.norm = nn.LayerNorm(width)
+        self.pool = AttentionPool(width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.frame_classifier = _linear(width)
+        self.classifier = _linear(2 * width)
+
+    def head(self, features: Tensor, mask: Tensor) -> Output:
+        """Temporal features ``(B, T, 2 * lstm_hidden)``; their pooled pair makes the clip logit."""
+        features = features.to(self.classifier.weight.dtype)
+        steps = self.norm(self.attention(self.lstm(features, mask), mask))
+        pooled = torch.cat([masked_mean(steps, mask), self.pool(steps, mask)], dim=-1)
+        frame_logits = self.frame_classifier(self.dropout(steps)).squeeze(-1).float() * mask
+        return Output(frame_logits, self.classifier(self.dropout(pooled)).squeeze(-1).float())
+
+
+def _linear(features: int) -> nn.Linear:
+    """One logit, near zero at the start."""
+    layer = nn.Linear(features, 1)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _merged(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of equal rates and decay joined: fewer, larger steps for the optimiser."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for group in groups:
+        key = (group["name"], group["lr"], group["weight_decay"])
+        merged.setdefault(key, {**group, "params": []})["params"].extend(group["params"])
+    return list(merged.values())
