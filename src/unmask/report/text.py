@@ -110,8 +110,7 @@ def experiment_text(results: Mapping[str, Any]) -> str:
         ],
         _title("How to read this"),
         textwrap.fill(results["convention"], 88),
-        f"Intervals: {results['intervals']['kind']}; {results['intervals']['resamples']} resamples, "
-        f"seed {results['intervals']['seed']}.",
+        "Intervals: {kind}; {resamples} resamples, seed {seed}.".format(**results["intervals"]),
     ]
     return "\n".join(part for part in parts if part) + "\n"
 

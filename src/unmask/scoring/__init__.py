@@ -7,7 +7,7 @@ threshold means the same everywhere.
 from unmask.scoring.calibrate import Calibration, fit
 from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
 from unmask.scoring.segments import SegmentRule, find_segments
-from unmask.scoring.verdict import Sufficiency, evidence, judge, no_face
+from unmask.scoring.verdict import Sufficiency, evidence, judge, nothing_to_judge
 
 __all__ = [
     "Calibration",
@@ -19,7 +19,7 @@ __all__ = [
     "find_segments",
     "fit",
     "judge",
-    "no_face",
+    "nothing_to_judge",
     "pool",
     "video_logit",
 ]

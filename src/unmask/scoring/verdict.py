@@ -46,10 +46,16 @@ def evidence(score: float, calibration: Calibration) -> Evidence:
     return "moderate_evidence" if score >= calibration.threshold else "weak_evidence"
 
 
-def no_face(frames_analysed: int) -> Verdict:
-    """The verdict on a video in which no face was found."""
-    reason = Warn("no_face", f"No usable face in the {frames_analysed} frames that were analysed.")
-    return _abstain("not_applicable", (reason,), ())
+def nothing_to_judge(frames_analysed: int, frames_with_face: int) -> Verdict:
+    """The verdict on a video that gave no clip: no face at all, or one that shows too seldom."""
+    if not frames_with_face:
+        message = f"No usable face in the {frames_analysed} frames that were looked at."
+        return _abstain("not_applicable", (Warn("no_face", message),), ())
+    message = (
+        f"A face shows in only {frames_with_face} of the {frames_analysed} frames that were "
+        "looked at, or never long enough to be followed."
+    )
+    return _abstain("inconclusive", (Warn("too_few_frames", message),), ())
 
 
 def judge(

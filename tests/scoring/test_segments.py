@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unmask.scoring import SegmentRule, find_segments
+
+RULE = SegmentRule(start_score=0.8, keep_score=0.5)
+
+
+def spans(times: list[float], scores: list[float], rule: SegmentRule = RULE) -> list[tuple]:
+    return [
+        (s.start_seconds, s.end_seconds, round(s.score, 6))
+        for s in find_segments(times, scores, rule)
+    ]
+
+
+def test_a_segment_reaches_half_way_to_the_quiet_neighbours() -> None:
+    found = spans([0, 1, 2, 3, 4, 5], [0.1, 0.6, 0.9, 0.6, 0.1, 0.1])
+    assert found == [(0.5, 3.5, 0.7)]
+
+
+def test_it_ends_with_the_run_not_beyond() -> None:
+    assert spans([0, 1, 2], [0.9, 0.9, 0.9]) == [(0, 2, 0.9)]
+
+
+def test_frames_that_never_reach_the_start_score_are_quiet() -> None:
+    assert spans([0, 1, 2, 3], [0.7, 0.79, 0.7, 0.6]) == []
+
+
+def test_a_single_frame_and_a_short_blink_do_not_count() -> None:
+    assert spans([0, 1, 2], [0.1, 0.95, 0.1]) == []
+    assert spans([0, 0.1, 0.2, 0.3], [0.1, 0.95, 0.95, 0.1]) == []
+
+
+def test_a_gap_in_which_the_face_was_away_splits() -> None:
+    times = [0, 0.5, 1.0, 10.0, 10.5, 11.0]
+    assert [(a, b) for a, b, _ in spans(times, [0.9] * 6)] == [(0, 1), (10, 11)]
+
+
+def test_sparse_sampling_is_no_gap() -> None:
+    times = np.arange(0, 600, 20.0).tolist()  # 30 frames of ten minutes
+    assert [(a, b) for a, b, _ in spans(times, [0.9] * 30)] == [(0, 580)]
+
+
+def test_no_frame_no_segment() -> None:
+    assert spans([], []) == []
+    assert spans([1.0], [0.99]) == []
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="must not fall"):
+        find_segments([1.0, 0.5], [0.1, 0.2], RULE)
+    with pytest.raises(ValueError, match="must not lie above"):
+        SegmentRule(start_score=0.4, keep_score=0.5)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unmask.scoring import Calibration, PoolingSpec, Sufficiency, evidence, judge, nothing_to_judge
+from unmask.types import FrameScore, TrackScore, VideoScore
+
+FITTED = Calibration(
+    temperature=1.0, offset=0.0, threshold=0.6, strong=0.75, very_strong=0.9,
+    expected_bpcer=0.05, expected_apcer=0.2, authentic=100, manipulated=100,
+)  # fmt: skip
+
+
+def track(
+    number: int, logit: float, frames: int = 16, size: float = 100.0, spread: float = 0.5
+) -> TrackScore:
+    wave = spread * np.sin(np.arange(frames) * 2.1)
+    return TrackScore(
+        track_id=number,
+        logit=logit,
+        frames=tuple(
+            FrameScore(0.5 * k, (0.0, 0.0, size, size), float(logit + wave[k]))
+            for k in range(frames)
+        ),
+        median_face_px=size,
+    )
+
+
+def video(*tracks: TrackScore) -> VideoScore:
+    return VideoScore(max(t.logit for t in tracks), tracks)
+
+
+@pytest.mark.parametrize(
+    ("score", "word"),
+    [
+        (0.0, "weak_evidence"), (0.5999, "weak_evidence"), (0.6, "moderate_evidence"),
+        (0.7499, "moderate_evidence"), (0.75, "strong_evidence"), (0.9, "very_strong_evidence"),
+        (1.0, "very_strong_evidence"),
+    ],
+)  # fmt: skip
+def test_words_begin_at_their_cut_points(score: float, word: str) -> None:
+    assert evidence(score, FITTED) == word
+
+
+def test_one_manipulated_of_two_people() -> None:
+    verdict = judge(video(track(0, -3.0), track(1, 4.0)), FITTED)
+    assert verdict.label == "very_strong_evidence"
+    assert verdict.score == pytest.approx(FITTED.score(4.0))
+    assert verdict.text == (
+        "Very strong evidence of face manipulation in 1 of 2 people. For human review."
+    )
+    assert [person.label for person in verdict.people] == ["weak_evidence", "very_strong_evidence"]
+    assert verdict.people[0].segments == ()
+    assert [(s.start_seconds, s.end_seconds) for s in verdict.people[1].segments] == [(0.0, 7.5)]
+    assert verdict.calibrated
+    assert (verdict.threshold, verdict.expected_bpcer) == (0.6, 0.05)
+
+
+def test_weak_evidence_is_not_called_authentic() -> None:
+    verdict = judge(video(track(0, -3.0)), FITTED)
+    assert verdict.label == "weak_evidence"
+    assert "does not show authenticity" in verdict.text
+    assert verdict.text.endswith("For human review.")
+
+
+def test_the_interval_holds_the_score_and_widens_with_disagreement() -> None:
+    calm = judge(video(track(0, 1.0, spread=0.1)), FITTED)
+    torn = judge(video(track(0, 1.0, spread=5.0)), FITTED)
+    assert calm.interval is not None
+    assert torn.interval is not None
+    assert calm.interval[0] <= calm.score <= calm.interval[1]
+    assert torn.interval[1] - torn.interval[0] > 5 * (calm.interval[1] - calm.interval[0])
+    assert torn == judge(video(track(0, 1.0, spread=5.0)), FITTED)
+
+
+def test_no_face_is_not_applicable() -> None:
+    verdict = nothing_to_judge(frames_analysed=32, frames_with_face=0)
+    assert (verdict.label, verdict.score) == ("not_applicable", None)
+    assert [reason.code for reason in verdict.reasons] == ["no_face"]
+    assert "32 frames" in verdict.text
+
+
+def test_a_face_that_shows_too_seldom_is_inconclusive() -> None:
+    verdict = nothing_to_judge(frames_analysed=32, frames_with_face=2)
+    assert (verdict.label, verdict.score) == ("inconclusive", None)
+    assert [reason.code for reason in verdict.reasons] == ["too_few_frames"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "sharpness", "code"),
+    [
+        (track(0, 5.0, frames=3), {}, "too_few_frames"),
+        (track(0, 5.0, size=20.0), {}, "face_too_small"),
+        (track(0, 5.0), {0: 0.01}, "face_blurry"),
+    ],
+)
+def test_too_little_to_judge_gives_no_number_anywhere(
+    lacking: TrackScore, sharpness: dict[int, float], code: str
+) -> None:
+    needs = Sufficiency(min_sharpness=0.1)
+    verdict = judge(video(lacking), FITTED, sharpness=sharpness, needs=needs)
+    assert (verdict.label, verdict.score, verdict.interval) == ("inconclusive", None, None)
+    assert [reason.code for reason in verdict.reasons] == [code]
+    assert verdict.people[0].score is None
+    assert verdict.people[0].label == "inconclusive"
+    assert all(frame["score"] is None for frame in verdict.people[0].frames_detail)
+    assert "No score is given" in verdict.text
+
+
+def test_who_cannot_be_judged_does_not_speak_for_the_video() -> None:
+    small, clear = track(0, 6.0, size=20.0), track(1, -2.0)
+    verdict = judge(video(small, clear), FITTED)
+    assert verdict.label == "weak_evidence"
+    assert verdict.score == pytest.approx(FITTED.score(-2.0))
+    assert [reason.code for reason in verdict.reasons] == ["face_too_small"]
+    assert [person.score is None for person in verdict.people] == [True, False]
+
+
+def test_a_passer_by_gets_no_score_so_that_the_video_is_its_people_at_most() -> None:
+    verdict = judge(video(track(0, -2.0, frames=32), track(1, 6.0, frames=5)), FITTED)
+    assert verdict.label == "weak_evidence"
+    assert "beside a person who shows in 32" in verdict.reasons[0].message
+    assert verdict.people[1].label == "inconclusive"
+
+
+def test_mean_pooling_is_followed() -> None:
+    verdict = judge(video(track(0, -2.0), track(1, 4.0)), FITTED, pooling=PoolingSpec(video="mean"))
+    assert verdict.score == pytest.approx(FITTED.score(1.0))
+
+
+def test_an_unfitted_model_says_so() -> None:
+    verdict = judge(video(track(0, 1.0)), Calibration())
+    assert not verdict.calibrated
+    assert verdict.expected_bpcer is None
