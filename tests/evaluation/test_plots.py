@@ -1,0 +1,85 @@
+"""The pictures are written, of every kind of set, without a display and without warnings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from unmask.evaluation import Prediction
+from unmask.evaluation.history import write_history
+from unmask.evaluation.plots import plot_evaluation, plot_history
+from unmask.scoring import Calibration, fit
+from unmask.types import VideoRecord
+
+NAMES = ("confusion_matrix", "roc_pr_curves", "score_distribution", "reliability_diagram")
+
+
+def make_predictions(videos: int, classes: tuple[int, ...]) -> tuple[list[Prediction], Calibration]:
+    rng = np.random.default_rng(videos)
+    labels = rng.choice(classes, videos)
+    logits = rng.normal(size=videos) + 2 * labels
+    calibration = fit(logits, labels)
+    rows = [
+        Prediction.judged(
+            VideoRecord(f"{k}.mp4", int(labels[k]), "test", f"g{k}"), calibration, logits[k], [1.0]
+        )
+        for k in range(videos)
+    ]
+    return [
+        *rows,
+        Prediction.abstained(VideoRecord("x.mp4", 0, "test", "x"), "no_face"),
+    ], calibration
+
+
+def ink(path: Path) -> float:
+    image = cv2.imread(str(path))
+    assert image is not None
+    assert min(image.shape[:2]) > 500
+    return float((image < 128).any(axis=2).mean())
+
+
+@pytest.mark.parametrize(("videos", "classes"), [(200, (0, 1)), (4, (0, 1)), (5, (1,)), (0, (0,))])
+def test_the_four_pictures(tmp_path: Path, videos: int, classes: tuple[int, ...]) -> None:
+    plot_evaluation(*make_predictions(videos, classes), tmp_path / "evaluation")
+    assert sorted(path.stem for path in (tmp_path / "evaluation").iterdir()) == sorted(NAMES)
+    assert all(ink(tmp_path / "evaluation" / f"{name}.png") > 0.004 for name in NAMES)
+
+
+def rows(epochs: int) -> list[dict[str, object]]:
+    return [
+        {
+            "epoch": k + 1, "train_loss": 0.7 * 0.8**k, "val_loss": 0.6 * 0.9**k,
+            "val_auc_video": None if k == 1 else 0.9 - 0.3 * 0.7**k, "lr": 1e-4,
+            "images_per_second": 180.0, "data_wait_share": 0.04, "best": True,
+        }
+        for k in range(epochs)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 9])
+def test_the_history(tmp_path: Path, epochs: int) -> None:
+    plot_history(rows(epochs), tmp_path / "training_history.png")
+    assert ink(tmp_path / "training_history.png") > 0.001 * (1 + epochs)
+
+
+def test_the_history_as_csv_draws_the_same_picture(tmp_path: Path) -> None:
+    import csv
+
+    write_history(rows(3), tmp_path / "h.csv")
+    with (tmp_path / "h.csv").open(newline="") as file:
+        again = list(csv.DictReader(file))
+    assert [row["val_auc_video"] for row in again][1] == ""
+    assert float(again[2]["train_loss"]) == rows(3)[2]["train_loss"]
+    plot_history(rows(3), tmp_path / "a.png")
+    plot_history(again, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_results_can_be_had_without_matplotlib() -> None:
+    code = "import sys, unmask.evaluation; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
