@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from unmask.evaluation import Prediction, results_of
+from unmask.report import experiment_text, verdict_text
+from unmask.scoring import fit
+from unmask.types import Person, Segment, Verdict, VideoRecord, Warn
+
+JUDGED = Verdict(
+    status="completed",
+    input={"name": "clip.mp4"},
+    label="strong_evidence",
+    score=0.834,
+    text="Strong evidence of face manipulation in 1 of 2 people. For human review.",
+    calibrated=True,
+    interval=(0.71, 0.9),
+    threshold=0.62,
+    coverage={
+        "frames_decoded": 862, "frames_analysed": 64, "frames_with_face": 61, "partial": True,
+        "analysed_ranges_seconds": [(0.0, 28.7)],
+    },
+    people=(
+        Person(0, "strong_evidence", 0.834, 60, 142.0, (Segment(3.2, 7.9, 0.95),)),
+        Person(1, "inconclusive", None, 3, 30.0),
+    ),
+    reasons=(Warn("too_few_frames", "Person 1 shows in 3 frames; 4 are needed."),),
+    model={"name": "unmask-lite", "version": "1.0"},
+    warnings=(Warn("hdr_tone_not_mapped", "Colours may be pale."),),
+    limitations=("Trained on face swaps.",),
+    runtime={"seconds": 1.62, "device": "cpu"},
+)  # fmt: skip
+
+
+def test_the_answer_comes_first_and_then_what_it_rests_on() -> None:
+    assert verdict_text(JUDGED).splitlines() == [
+        "clip.mp4: strong evidence (score 0.83 [0.71, 0.90], threshold 0.62)",
+        "  Strong evidence of face manipulation in 1 of 2 people. For human review.",
+        "  person 0   0.83     strong evidence; 60 frames, face 142 px; suspicious 3.2-7.9 s",
+        "  person 1   no score inconclusive; 3 frames, face 30 px",
+        "  reason     Person 1 shows in 3 frames; 4 are needed.",
+        "  looked at  64 frames, 61 with a face (0.0-28.7 s); the file is damaged, the rest could "
+        "not be read",
+        "  model      unmask-lite 1.0; 1.6 s on cpu",
+        "  warning    Colours may be pale. [hdr_tone_not_mapped]",
+        "  note       Trained on face swaps.",
+    ]
+
+
+def test_a_score_that_is_no_probability_is_marked() -> None:
+    assert "not calibrated" in verdict_text(replace(JUDGED, calibrated=False)).splitlines()[0]
+
+
+def test_an_abstention_shows_no_number() -> None:
+    verdict = Verdict(
+        "completed", {"name": "a.mp4"}, "not_applicable", None, "Not applicable: no face.",
+        reasons=(Warn("no_face", "No face."),),
+    )  # fmt: skip
+    assert verdict_text(verdict) == "a.mp4: not applicable\n  Not applicable: no face."
+
+
+def test_a_failure_names_code_and_next_step() -> None:
+    verdict = Verdict(
+        "failed", {"name": "a.mp4"}, "inconclusive", None, "x",
+        error={"code": "media_empty", "message": "It is empty.", "hint": "Copy it again."},
+    )  # fmt: skip
+    assert verdict_text(verdict).splitlines() == [
+        "a.mp4: failed [media_empty]", "  It is empty.", "  Copy it again.",
+    ]  # fmt: skip
+    bare = replace(verdict, error={"code": "c", "message": "m", "hint": ""})
+    assert verdict_text(bare).splitlines() == ["a.mp4: failed [c]", "  m"]
+
+
+def test_the_experiment_report_holds_the_numbers() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 30)
+    logits = rng.normal(size=60) + 2 * labels
+    calibration = fit(logits, labels)
+    rows = [
+        Prediction.judged(
+            VideoRecord(f"{k}.mp4", int(labels[k]), "test", f"g{k}", "swap" if labels[k] else ""),
+            calibration, logits[k], [logits[k]] * 4, 100.0,
+        )
+        for k in range(60)
+    ]  # fmt: skip
+    rows.append(Prediction.abstained(VideoRecord("x.mp4", 0, "test", "x"), "no_face"))
+    tree = results_of(rows, calibration, resamples=50, timings={"score_seconds": 2.0})
+    text = experiment_text({**tree, "training": {"epochs": 3}})
+    auc = tree["video"]["auc_roc"]
+    assert f"{auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]" in text
+    assert "60 judged of 61 (not judged: no_face 1)" in text
+    assert "score_seconds  2.0" in text
+    assert "epochs  3" in text
+    assert "swap  30" in text
+    assert all(len(line) < 110 for line in text.splitlines())
+
+
+def test_the_report_of_one_class_says_not_defined() -> None:
+    calibration = fit([0.0, 1.0], [1, 1])
+    rows = [Prediction.judged(VideoRecord("a.mp4", 1, "test", "g"), calibration, 1.0, [1.0])]
+    text = experiment_text(results_of(rows, calibration, resamples=10))
+    assert "AUC-ROC             not defined" in text
+    assert "not known" in text
+    assert "all of one class" in text
