@@ -7,6 +7,7 @@ threshold means the same everywhere.
 from unmask.scoring.calibrate import Calibration, fit
 from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
 from unmask.scoring.segments import SegmentRule, find_segments
+from unmask.scoring.sharpness import sharpness
 from unmask.scoring.verdict import Sufficiency, evidence, judge, nothing_to_judge
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "judge",
     "nothing_to_judge",
     "pool",
+    "sharpness",
     "video_logit",
 ]

@@ -33,8 +33,9 @@ class Sufficiency:
     min_frames: int = 4
     min_face_px: float = 32.0
     """Median of the faces' longer sides, in pixels of the frame."""
-    min_sharpness: float = 0.0
-    """See `unmask.scoring.sharpness`; tracks whose sharpness is not known pass."""
+    min_sharpness: float = 0.0015
+    """See `unmask.scoring.sharpness`; tracks whose sharpness is not known pass. The default refuses
+    a blur of about 4 % of the face's width."""
 
 
 def evidence(score: float, calibration: Calibration) -> Evidence:
