@@ -73,6 +73,11 @@ def test_a_failure_names_code_and_next_step() -> None:
     assert verdict_text(bare).splitlines() == ["a.mp4: failed [c]", "  m"]
 
 
+def test_a_file_name_cannot_steer_the_terminal() -> None:
+    text = verdict_text(replace(JUDGED, input={"name": "a\x1b[2Jb\nc.mp4"}))
+    assert text.splitlines()[0].startswith("a\ufffd[2Jb\ufffdc.mp4: strong evidence")
+
+
 def test_the_experiment_report_holds_the_numbers() -> None:
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], 30)

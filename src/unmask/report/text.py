@@ -41,7 +41,7 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.error is not None:
         error = verdict.error
         lines = [f"{name}: failed [{error['code']}]", f"  {error['message']}"]
-        return "\n".join([*lines, f"  {error['hint']}"] if error["hint"] else lines)
+        return _joined([*lines, f"  {error['hint']}"] if error["hint"] else lines)
     lines = [f"{name}: {_WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
     lines += [_person_line(person) for person in verdict.people]
     if verdict.score is not None:  # without a score the text above gives the reasons
@@ -49,7 +49,13 @@ def verdict_text(verdict: Verdict) -> str:
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
     lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
     lines += [f"  {'note':<10} {limitation}" for limitation in verdict.limitations]
-    return "\n".join(line for line in lines if line)
+    return _joined(lines)
+
+
+def _joined(lines: Iterable[str]) -> str:
+    """Lines for a terminal: a file's name must not steer it with control characters."""
+    clean = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+    return "\n".join(line for line in clean if line)
 
 
 def _numbers(verdict: Verdict) -> str:
