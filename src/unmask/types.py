@@ -232,7 +232,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of `unmask.detect` for one video; `as_dict` is the published JSON object.
+    """The answer of `unmask.detect` for one video; `unmask.report.as_dict` makes it JSON.
 
     ``status`` is ``"completed"`` (a score or an abstention with reasons) or ``"failed"`` (``error``
     holds code, message and hint). The nested dictionaries have the keys of the documented schema
