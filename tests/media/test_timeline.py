@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -97,3 +98,37 @@ def test_probe_tells_the_header(numbered_video: Path) -> None:
     assert info.frame_rate_from_header == pytest.approx(25.0)
     assert info.size_bytes == numbered_video.stat().st_size
     assert info.warnings == ()
+
+
+def test_stamps_far_ahead_leave_out_only_themselves(tmp_path: Path) -> None:
+    path = restamped(tmp_path, lambda index: 28.5 if index % 30 == 10 else 0)
+    with open_video(path) as video:
+        numbers = [make_media.read_number(frame.image) for frame in video.frames()]
+    assert numbers == [number for number in range(120) if number % 30 != 10]
+    assert "timestamps_not_monotonic" in {warn.code for warn in video.coverage.warnings}
+
+
+def test_contradictory_reordering_does_not_abort(tmp_path: Path) -> None:
+    """Stamps that ask for more reordering than H.264 allows: its decoder must not be told."""
+    path = restamped(tmp_path, lambda index: 31.5 if index % 60 < 20 else 0)
+    with open_video(path) as video:
+        assert video.timeline.exact
+        assert video.timeline.reorder_depth > 16
+        assert list(video.frames())
+        assert list(sample(video, ClipSpec(frames=6)))
+
+
+def restamped(folder: Path, late_frames: Callable[[int], float]) -> Path:
+    """120 numbered frames without B-frames, each with its pts put off by some frames."""
+    source = make_media.write_video(
+        folder / "a.mp4", make_media.numbered_frames(120), options={"bf": "0", "g": "120"}
+    )
+    path = folder / "restamped.mkv"
+    with av.open(str(source)) as container, av.open(str(path), "w") as sink:
+        stream = sink.add_stream_from_template(container.streams.video[0])
+        for index, packet in enumerate(container.demux(video=0)):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.pts = packet.dts + round(3600 * late_frames(index))  # 90 kHz, 25 fps
+                sink.mux(packet)
+    return path

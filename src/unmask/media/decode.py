@@ -107,10 +107,18 @@ class Video:
         """What the last iteration looked at; complete once it has ended."""
         decoded = self._reader.frames_decoded if self._reader else 0
         damaged = self._reader.damaged if self._reader else 0
+        unordered = self._reader.unordered if self._reader else 0
         warnings = self.info.warnings + self.timeline.warnings
         if damaged:
             warnings += (
                 Warn("damaged_pictures", f"{damaged} packets or pictures were damaged; left out."),
+            )
+        if unordered:
+            warnings += (
+                Warn(
+                    "timestamps_not_monotonic",
+                    f"{unordered} pictures came out of order of their timestamps; left out.",
+                ),
             )
         return Coverage(
             frames_decoded=decoded,

@@ -25,6 +25,8 @@ SEEK_COST_PACKETS = 12
 # used by a higher temporal layer.
 _SKIPPABLE = frozenset({"h264", "mpeg2video", "mpeg4"})
 
+_H264_MAX_REORDER = 16
+
 
 @dataclass
 class Run:
@@ -56,7 +58,7 @@ def plan(timeline: Timeline, wanted: Sequence[int]) -> list[Run]:
 
 
 class Reader:
-    """Decodes runs of one video; `frames_decoded` and `damaged` tell how it went."""
+    """Decodes runs of one video; its counters tell how it went."""
 
     def __init__(
         self, reopen: Callable[[], tuple[InputContainer, VideoStream]], timeline: Timeline
@@ -68,6 +70,8 @@ class Reader:
         self.frames_decoded = 0
         self.damaged = 0
         """Packets or pictures that could not be used."""
+        self.unordered = 0
+        """Pictures left out because their times contradict their order."""
 
     def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, float, VideoFrame]]:
         """Yield (ordinal, pts_seconds, picture) for the wanted ordinals, in display order.
@@ -87,9 +91,11 @@ class Reader:
             if position < run.start:
                 continue
             context = self._stream.codec_context
-            if position == run.start:
-                # Decoders guess this from the first pictures; a wrong guess drops pictures.
-                context.reorder_depth = max(context.reorder_depth, self._timeline.reorder_depth)
+            if position == run.start and context.name == "h264":
+                # It guesses this from the first pictures, and a wrong guess drops pictures. A depth
+                # beyond the standard's limit would abort the process.
+                depth = min(self._timeline.reorder_depth, _H264_MAX_REORDER)
+                context.reorder_depth = max(context.reorder_depth, depth)
             if skipping:
                 context.skip_frame = "DEFAULT" if packet.pts in wanted_pts else "NONREF"
             yield from self._send(packet)
@@ -160,12 +166,8 @@ class Reader:
         self, run: Run, frames: Iterator[VideoFrame]
     ) -> Iterator[tuple[int, float, VideoFrame]]:
         pending = [(int(self._timeline.pts[ordinal]), ordinal) for ordinal in run.wanted]
-        origin, last = int(self._timeline.pts[0]), None
-        at = 0
-        for frame in frames:
-            pts = frame.pts
-            if pts is None or (last is not None and pts <= last):
-                continue
+        origin, at = int(self._timeline.pts[0]), 0
+        for pts, frame in self._in_order(frames):
             missed = None
             while at < len(pending) and pending[at][0] < pts:
                 missed, at = pending[at][1], at + 1
@@ -175,8 +177,28 @@ class Reader:
                 ordinal = missed
             else:
                 continue
-            last = pts
             yield ordinal, (pts - origin) * self._timeline.tick_seconds, frame
+
+    def _in_order(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+        """Pass pictures on with their pts, strictly ascending; those that contradict are left out.
+
+        One picture is held back, so that one stamp far ahead does not shut out all that follow.
+        """
+        held: tuple[int, VideoFrame] | None = None
+        last: int | None = None
+        for frame in frames:
+            pts = frame.pts
+            if pts is None or (last is not None and pts <= last):
+                self.unordered += 1
+                continue
+            if held is not None and pts <= held[0]:
+                self.unordered += 1
+            elif held is not None:
+                yield held
+                last = held[0]
+            held = pts, frame
+        if held is not None:
+            yield held
 
     def _match_count(
         self, run: Run, frames: Iterator[VideoFrame]

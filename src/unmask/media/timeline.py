@@ -202,9 +202,8 @@ def _usable(pts: Int64Array) -> bool:
 
 
 def _reorder_depth(pts: Int64Array) -> int:
-    """Most pictures that are decoded before, but shown after, another one."""
-    depth = 0
-    for back in range(1, min(_MAX_REORDER, len(pts))):
-        if (pts[:-back] > pts[back:]).any():
-            depth = back
-    return depth
+    """Most pictures that are decoded before, but shown after, one picture."""
+    overtaken = np.zeros(len(pts), np.int64)
+    for back in range(1, min(2 * _MAX_REORDER, len(pts))):
+        overtaken[back:] += pts[:-back] > pts[back:]
+    return int(overtaken.max(initial=0))
