@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from make_media import FACE_CENTRE_XY, FACE_SIDE_PX, Image, portrait_frames, write_video
 
 import unmask
+from make_media import FACE_CENTRE_XY, FACE_SIDE_PX, Image, portrait_frames, write_video
 from unmask.report import verdict_text
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"

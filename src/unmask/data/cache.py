@@ -104,7 +104,7 @@ def _clip_shape(refs: Sequence[ClipRef]) -> tuple[int, ...]:
 
 
 def _total_bytes(refs: Sequence[ClipRef]) -> int:
-    return sum(int(np.prod(ref.shape)) for ref in refs)
+    return sum(ref.size_bytes for ref in refs)
 
 
 def _to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:

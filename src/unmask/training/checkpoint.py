@@ -50,8 +50,6 @@ class RunState:
     epoch_losses: list[float] = field(default_factory=list)
     """Loss of each step of the epoch under way."""
     history: list[dict[str, Any]] = field(default_factory=list)
-    plateau: dict[str, Any] = field(default_factory=dict)
-    """State of ReduceLROnPlateau."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Checkpoint:
     model: Tensors
     ema: Tensors
     optimizer: dict[str, Any]
+    """States of the optimiser and of the plateau schedule."""
     state: RunState
 
 

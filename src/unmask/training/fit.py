@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from unmask.clips import ClipStore
-from unmask.config import TrainConfig
+from unmask.config import TrainConfig, from_dict, to_dict
 from unmask.data.cache import build_cache
 from unmask.data.loader import ClipItem, ClipLoader, clip_items
 from unmask.errors import DatasetError
-from unmask.models import build, load_detector, save_model
+from unmask.models import build, load_checkpoint, save_model
 from unmask.progress import say
 from unmask.scoring import Calibration
 from unmask.scoring import fit as fit_calibration
@@ -31,11 +32,13 @@ def fit(config: TrainConfig, store: Path, run: Path) -> RunState:
         RunError: see `unmask.training.checkpoint` and `unmask.training.loop`.
     """
     fabric = build_fabric(config.loop)
-    state: RunState = fabric.launch(_fit, config, store, run)
+    state: RunState = fabric.launch(_fit, to_dict(config), store, run)
     return state
 
 
-def _fit(fabric: Fabric, config: TrainConfig, store_path: Path, run: Path) -> RunState:
+def _fit(fabric: Fabric, settings: dict[str, Any], store_path: Path, run: Path) -> RunState:
+    """On every rank. Settings travel as plain values: Fabric refuses frozen dataclasses."""
+    config = from_dict(TrainConfig, settings)
     fabric.seed_everything(config.loop.seed, verbose=False)
     store = ClipStore.open(store_path)
     train = _loader(fabric, config, store, "train")
@@ -57,10 +60,10 @@ def _fit(fabric: Fabric, config: TrainConfig, store_path: Path, run: Path) -> Ru
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     """Fit temperature, offset and threshold of the best model on validation, and store them."""
     pth = run / "models" / "best_model.pth"
-    best = load_detector(pth)
-    best.detector.to(fabric.device)
+    detector, best = load_checkpoint(pth)
+    detector.to(fabric.device)
     alone = Fabric(accelerator=fabric.device.type, devices=1) if fabric.world_size > 1 else fabric
-    scores, _ = score_clips(alone, best.detector, val, 32, None)
+    scores, _ = score_clips(alone, detector, val, 32, None)
     labels, logits = video_logits(val.items, scores.clip_logits)
     calibration = fit_calibration(logits, labels)
     for note in calibration.notes:
@@ -68,10 +71,12 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     save_model(
         pth,
         pth.with_suffix(".safetensors"),
-        best.detector,
+        detector,
         best.config,
         calibration=calibration.to_dict(),
         metrics=best.metrics,
+        name=best.name,
+        version=best.version,
     )
     return calibration
 

@@ -22,7 +22,7 @@ from unmask.errors import RunError
 from unmask.models import Detector, build_loss, save_model
 from unmask.progress import Progress, say
 from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
-from unmask.training.checkpoint import RunState, load_last, save_last
+from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
 from unmask.training.monitor import Monitor
 from unmask.training.optim import build_average, build_optimizer, build_plateau, warm_up
 from unmask.training.validate import Validation, validate
@@ -89,27 +89,25 @@ class Trainer:
         last = load_last(self._last, self.fabric.device)
         if last is None:
             return
-        self._load(last.model, last.ema, last.optimizer)
+        self._load(last)
         self.state = last.state
-        if last.state.plateau:
-            self.plateau.load_state_dict(last.state.plateau)
         if not last.state.finished:
             self._say(f"Resuming at epoch {self.state.epoch + 1}, step {self.state.step_in_epoch}.")
 
-    def _load(self, model: dict[str, Any], ema: dict[str, Any], optimizer: dict[str, Any]) -> None:
-        self.plain_model.load_state_dict(model)
-        self.optimizer.load_state_dict(optimizer)
-        if self.average is not None and ema:
-            self.average.load_state_dict(ema)
+    def _load(self, last: Checkpoint) -> None:
+        self.plain_model.load_state_dict(last.model)
+        self.optimizer.load_state_dict(last.optimizer["optimizer"])
+        self.plateau.load_state_dict(last.optimizer["plateau"])
+        if self.average is not None and last.ema:
+            self.average.load_state_dict(last.ema)
 
     def _save(self) -> None:
         if not self.fabric.is_global_zero:
             return
-        self.state.plateau = self.plateau.state_dict()
         save_last(
             self._last,
             self.plain_model.state_dict(),
-            self.optimizer.state_dict(),
+            {"optimizer": self.optimizer.state_dict(), "plateau": self.plateau.state_dict()},
             self.state,
             self.average.state_dict() if self.average is not None else {},
         )
@@ -299,7 +297,7 @@ class Trainer:
         self.skipped.clear()
         last = load_last(self._last, self.fabric.device)
         if last is not None:
-            self._load(last.model, last.ema, last.optimizer)
+            self._load(last)
         for group in self.optimizer.param_groups:
             group["lr"] *= 0.5
             group["initial_lr"] *= 0.5

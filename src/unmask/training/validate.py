@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from unmask import metrics
 from unmask.data.loader import Batch, ClipItem, ClipLoader, by_video
-from unmask.models import ClipLoss, Detector
+from unmask.models import Detector
+from unmask.models.losses import Loss
 from unmask.scoring import video_logit
 
 Floats = NDArray[np.float32]
@@ -41,7 +42,7 @@ class Validation:
 
 
 def score_clips(
-    fabric: Fabric, model: Detector, loader: ClipLoader, batch_size: int, loss: ClipLoss | None
+    fabric: Fabric, model: Detector, loader: ClipLoader, batch_size: int, loss: Loss | None
 ) -> tuple[ClipScores, float]:
     """Logits of every clip of a loader and the mean loss; the ranks share the work.
 
@@ -79,7 +80,7 @@ def score_clips(
 
 
 def validate(
-    fabric: Fabric, model: Detector, loader: ClipLoader, loss: ClipLoss, batch_size: int
+    fabric: Fabric, model: Detector, loader: ClipLoader, loss: Loss, batch_size: int
 ) -> Validation:
     """Loss and video-level figures of the validation split."""
     scores, mean_loss = score_clips(fabric, model, loader, batch_size, loss)

@@ -20,7 +20,7 @@ from unmask.evaluation import Prediction
 from unmask.evaluation.plots import plot_evaluation
 from unmask.files import write_json, write_text
 from unmask.inference import load_model
-from unmask.models import load_detector
+from unmask.models import load_checkpoint
 from unmask.progress import say
 from unmask.scoring import Calibration, video_logit
 from unmask.training.environment import describe_environment
@@ -105,18 +105,18 @@ def _open(model: Path) -> _Scorer:
 
 
 def _open_torch(path: Path) -> _Scorer:
-    loaded = load_detector(path)
+    detector, checkpoint = load_checkpoint(path)
     fabric = build_fabric(LoopConfig(precision="fp32"))
-    detector = loaded.detector.to(fabric.device)
+    detector.to(fabric.device)
 
     def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
         cache = ShardCache(store, [item.ref for item in items], fabric.device)
         loader = ClipLoader(items, cache, fabric.device)
         return score_clips(fabric, detector, loader, BATCH, None)[0]
 
-    facts = {"file": path.name, "runtime": f"torch on {fabric.device}", "metrics": loaded.metrics}
-    calibration = Calibration.from_dict(loaded.calibration)
-    return _Scorer(loaded.config.clip, calibration, facts, score)
+    facts = {"file": path.name, "runtime": f"torch on {fabric.device}", "metrics": checkpoint.metrics}
+    calibration = Calibration.from_dict(checkpoint.calibration)
+    return _Scorer(checkpoint.config.clip, calibration, facts, score)
 
 
 def _open_onnx(path: Path) -> _Scorer:

@@ -1,0 +1,181 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from stores import make_store, tiny_config
+
+from unmask.errors import DatasetError, RunError
+from unmask.models import load_checkpoint
+from unmask.training import fit as fit_module
+from unmask.training.checkpoint import load_last
+from unmask.training.fit import fit
+from unmask.training.loop import Trainer
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("clips") / "store")
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    last = load_last(run / "models" / "last")
+    assert last is not None
+    return last.model
+
+
+def _trace(run: Path) -> list[float]:
+    last = load_last(run / "models" / "last")
+    assert last is not None
+    return [value for row in last.state.history for value in (row["train_loss"], row["val_loss"])]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    fit(tiny_config(), store, run)
+    return run
+
+
+def test_a_run_leaves_a_calibrated_model(undisturbed: Path) -> None:
+    _, checkpoint = load_checkpoint(undisturbed / "models" / "best_model.pth")
+    assert checkpoint.calibration["authentic"] == 6
+    assert 0 < checkpoint.calibration["threshold"] < 1
+    state = load_last(undisturbed / "models" / "last").state  # type: ignore[union-attr]
+    assert state.finished
+    assert state.step == 2 * 6
+    assert [row["epoch"] for row in state.history] == [1, 2]
+    assert checkpoint.metrics["epoch"] == state.best_epoch
+
+
+def test_the_seed_decides(store: Path, undisturbed: Path, tmp_path: Path) -> None:
+    fit(tiny_config(), store, tmp_path / "same")
+    assert _trace(tmp_path / "same") == _trace(undisturbed)
+    fit(tiny_config("loop.seed=1"), store, tmp_path / "other")
+    assert _trace(tmp_path / "other") != _trace(undisturbed)
+
+
+@pytest.mark.parametrize("at_step", [5, 9])
+def test_killed_and_resumed_equals_undisturbed(
+    store: Path, undisturbed: Path, tmp_path: Path, at_step: int
+) -> None:
+    """SIGKILL inside a step of another process, then the same command again."""
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from stores import tiny_config
+from unmask.training.fit import fit
+from unmask.training.loop import Trainer
+step = Trainer._step
+def killed(self, batch):
+    if self.state.step == {at_step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+Trainer._step = killed
+fit(tiny_config(), Path({str(store)!r}), Path({str(tmp_path / "run")!r}))
+"""
+    died = subprocess.run([sys.executable, "-c", script], env={**os.environ}, check=False)
+    assert died.returncode == -signal.SIGKILL
+    fit(tiny_config(), store, tmp_path / "run")
+    assert _trace(tmp_path / "run") == _trace(undisturbed)
+    for name, value in _weights(undisturbed).items():
+        assert torch.equal(value, _weights(tmp_path / "run")[name]), name
+
+
+def test_accumulation_after_out_of_memory_keeps_the_batch(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that does not fit is done in halves, with the same sum of gradients."""
+    seen: list[int] = []
+    build = fit_module.build
+
+    def build_with_a_limit(*args: object) -> torch.nn.Module:
+        model = build(*args)  # type: ignore[arg-type]
+        forward = model.forward
+
+        def limited(clips: torch.Tensor, mask: torch.Tensor) -> object:
+            if model.training and len(clips) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            seen.append(len(clips))
+            return forward(clips, mask)
+
+        monkeypatch.setattr(model, "forward", limited)
+        return model
+
+    monkeypatch.setattr(fit_module, "build", build_with_a_limit)
+    state = fit(tiny_config("loop.epochs=1"), store, tmp_path / "run")
+    assert state.batch_size == 4
+    assert state.step == 6
+    assert max(seen[:12]) == 2
+
+
+def test_a_loss_that_is_not_finite_is_skipped_then_rolled_back_then_stops(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward_backward = Trainer._forward_backward
+
+    def poisoned(self: Trainer, batch: object) -> float:
+        loss = forward_backward(self, batch)  # type: ignore[arg-type]
+        return math.nan if self.state.step >= 3 else loss
+
+    monkeypatch.setattr(Trainer, "_forward_backward", poisoned)
+    with pytest.raises(RunError) as caught:
+        fit(tiny_config("loop.epochs=9"), store, tmp_path / "run")
+    assert caught.value.code == "run_diverged"
+    assert "train/fake/" in str(caught.value)
+    last = load_last(tmp_path / "run" / "models" / "last")
+    assert last is not None
+    assert last.state.rollbacks == 2
+    assert all(torch.isfinite(value).all() for value in last.model.values())
+
+
+def test_one_bad_step_changes_nothing_but_is_passed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward_backward = Trainer._forward_backward
+
+    def poisoned(self: Trainer, batch: object) -> float:
+        loss = forward_backward(self, batch)  # type: ignore[arg-type]
+        return math.nan if self.state.step == 3 else loss
+
+    monkeypatch.setattr(Trainer, "_forward_backward", poisoned)
+    state = fit(tiny_config(), store, tmp_path / "run")
+    assert state.finished
+    assert state.rollbacks == 0
+    assert math.isfinite(state.history[0]["train_loss"])
+
+
+def test_ema_and_found_batch_size_resume(store: Path, tmp_path: Path) -> None:
+    words = ("optim.ema=0.9", "loop.batch_size=0", "loop.max_batch_size=4")
+    first = fit(tiny_config(*words, "loop.epochs=1"), store, tmp_path / "run")
+    assert 1 <= first.batch_size <= 4
+    again = fit(tiny_config(*words, "loop.epochs=1"), store, tmp_path / "run")
+    assert again.step == first.step
+
+
+def test_a_split_without_clips_is_told(tmp_path: Path) -> None:
+    folder = make_store(tmp_path / "store")
+    manifest = folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",val,", ",test,"))
+    with pytest.raises(DatasetError) as caught:
+        fit(tiny_config(), folder, tmp_path / "run")
+    assert caught.value.code == "dataset_empty_split"
+
+
+def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> None:
+    """DDP over gloo: the same global batch, no augmentation and dropout, the same losses."""
+    still = (
+        "model.dropout=0.0",
+        "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
+        "noise: 0, downscale: 0, jpeg: 0}",
+        "model.tune=head",  # batch statistics differ between half and whole batches
+        "loop.epochs=1",
+    )
+    fit(tiny_config(*still), store, tmp_path / "one")
+    fit(tiny_config(*still, "loop.devices=2"), store, tmp_path / "two")
+    assert _trace(tmp_path / "two") == pytest.approx(_trace(tmp_path / "one"), rel=1e-4)
