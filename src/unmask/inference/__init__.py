@@ -1,1 +1,9 @@
-"""TODO."""
+"""Running an exported detector with ONNX Runtime: clips in, logits out, no torch needed.
+
+`load_model` opens a bundled model by name or any ``.onnx`` file that `unmask export` wrote, with
+the ClipSpec and the calibration that travel inside it.
+"""
+
+from unmask.inference.session import METADATA_KEY, Model, load_model
+
+__all__ = ["METADATA_KEY", "Model", "load_model"]

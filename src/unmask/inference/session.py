@@ -1,0 +1,183 @@
+"""An exported detector, opened and checked, and its logits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from unmask import weights
+from unmask.config import ClipSpec, from_dict
+from unmask.errors import ConfigError, ModelError
+from unmask.types import BoolArray, FloatArray, UInt8Array
+
+METADATA_KEY = "unmask"
+"""Where an exported file keeps its JSON: name, version, clip, model, calibration, training,
+limitations."""
+
+TASK = "deepfake_detection"
+MAX_FRAMES = 64
+"""Crops that go through the network at once, unless a single clip has more."""
+
+_INPUTS, _OUTPUTS = ["clips", "mask"], ["frame_logits", "clip_logit"]
+_DEVICES = {"CUDAExecutionProvider": "cuda", "CPUExecutionProvider": "cpu"}
+_UNREADABLE = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A detector ready to run, and everything that travels with its file."""
+
+    name: str
+    version: str
+    sha256: str
+    """Of the file's content: of exactly the bytes that run."""
+    spec: ClipSpec
+    """The clips that it was trained on."""
+    calibration: dict[str, Any]
+    """As `unmask.scoring.Calibration.from_dict` reads it; empty if never fitted."""
+    metadata: dict[str, Any]
+    """The file's whole JSON."""
+    device: str
+    """``"cpu"`` or ``"cuda"``."""
+    session: ort.InferenceSession = field(repr=False, compare=False)
+
+    def logits(self, frames: UInt8Array, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Raw logits of clips; above 0 leans to manipulated.
+
+        Args:
+            frames: ``(B, T, size_px, size_px, 3)`` RGB uint8.
+            mask: ``(B, T)`` bool, True where there is a crop.
+
+        Returns:
+            ``frame_logits (B, T)`` and ``clip_logit (B,)``, float32; a frame logit means nothing
+            where the mask is False.
+        """
+        side = self.spec.size_px
+        if frames.ndim != 5 or frames.shape[2:] != (side, side, 3) or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frames must be (B, T, {side}, {side}, 3) uint8, got {frames.shape} {frames.dtype}"
+            )
+        if mask.shape != frames.shape[:2] or mask.dtype != np.bool_:
+            raise ValueError(f"mask must be {frames.shape[:2]} bool, got {mask.shape} {mask.dtype}")
+        count, length = mask.shape
+        frame_logits = np.zeros((count, length), np.float32)
+        clip_logit = np.zeros(count, np.float32)
+        step = max(1, MAX_FRAMES // max(1, length))
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            feed = {"clips": np.ascontiguousarray(frames[part]), "mask": mask[part]}
+            frame_logits[part], clip_logit[part] = self.session.run(_OUTPUTS, feed)
+        return frame_logits, clip_logit
+
+
+def load_model(model: str | Path, *, threads: int | None = None, device: str = "auto") -> Model:
+    """Open a bundled model by name, an exported ``.onnx`` file, or the one of a run's folder.
+
+    Args:
+        model: e.g. ``"sbi"``, ``"best_model.onnx"`` or ``"runs/first"``.
+        threads: of the CPU; None takes all that this process may use.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU where ONNX Runtime has one.
+
+    Raises:
+        ModelError: ``model_missing``, ``model_altered`` (a bundled file that is not what its card
+            says), ``model_foreign`` (not exported by unmask), ``model_device`` (no such device).
+    """
+    path = _locate(model)
+    content = path.read_bytes()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or _usable_cores()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(content, options, providers=_providers(device))
+    except _UNREADABLE as error:
+        raise _foreign(path, "ONNX Runtime cannot read it") from error
+    about = _about(path, session)
+    try:
+        return Model(
+            name=about["name"],
+            version=about["version"],
+            sha256=hashlib.sha256(content).hexdigest(),
+            spec=from_dict(ClipSpec, about["clip"], "clip"),
+            calibration=about["calibration"],
+            metadata=about,
+            device=_DEVICES.get(session.get_providers()[0], "cpu"),
+            session=session,
+        )
+    except (KeyError, ConfigError) as error:
+        raise _foreign(path, f"its description lacks or garbles {error}") from error
+
+
+def _locate(model: str | Path) -> Path:
+    path = Path(model).expanduser()
+    if path.is_dir() and (path / "models" / "best_model.onnx").is_file():
+        return path / "models" / "best_model.onnx"
+    if path.is_file():
+        return path
+    if isinstance(model, str) and model in weights.names():
+        return weights.load(model)
+    bundled = [name for name in weights.names() if weights.read_card(name).task == TASK]
+    nearby = sorted(str(found) for found in path.parent.glob("*.onnx"))
+    raise ModelError(
+        f"There is no model '{model}'.",
+        code="model_missing",
+        hint=f"Bundled: {', '.join(bundled) or 'none'}. "
+        f"In {path.parent}: {', '.join(nearby) or 'no .onnx file'}.",
+    )
+
+
+def _about(path: Path, session: ort.InferenceSession) -> dict[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise _foreign(path, "it carries no description")
+    try:
+        about = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _foreign(path, "its description is not JSON") from error
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    if not isinstance(about, dict) or inputs != _INPUTS or outputs != _OUTPUTS:
+        raise _foreign(path, f"it maps {inputs} to {outputs}")
+    return about
+
+
+def _providers(device: str) -> list[str]:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {device!r}")
+    gpu = "CUDAExecutionProvider" in ort.get_available_providers()
+    if device == "cuda" and not gpu:
+        raise ModelError(
+            "This ONNX Runtime has no CUDA.",
+            code="model_device",
+            hint="Run: pip install onnxruntime-gpu",
+        )
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return both if gpu and device != "cpu" else both[1:]
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _foreign(path: Path, why: str) -> ModelError:
+    hint = "Give an .onnx file that 'unmask export' wrote."
+    if path.suffix in (".pth", ".safetensors"):
+        hint = f"Run: unmask export {path}"
+    return ModelError(
+        f"'{path.name}' is not a model exported by unmask: {why}.", code="model_foreign", hint=hint
+    )

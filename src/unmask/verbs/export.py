@@ -1,0 +1,157 @@
+"""The verb `export`: a run's best checkpoint becomes the ONNX file that `detect` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unmask.config import to_dict
+from unmask.errors import ModelError
+from unmask.files import atomic_path
+from unmask.inference import METADATA_KEY, load_model
+from unmask.models import Checkpoint, Detector, Output, load_checkpoint
+
+TOLERANCE = 1e-3
+"""Largest difference of a logit between torch and ONNX Runtime that is let through."""
+
+LIMITATIONS = (
+    "Looks at faces only: sound, bodies, backgrounds and text are not judged.",
+    "Finds best what resembles its training data; a new kind of manipulation may pass unnoticed.",
+    "Strong compression, beauty filters and small or turned faces make it less certain.",
+)
+
+_OPSET = 18
+_CHECKED_SHAPES = ((1, 1), (2, 3), (3, 2))  # (B, T), none of them what was traced
+
+
+def export(run_or_pth: Path, out: Path | None = None) -> Path:
+    """Write the ONNX file of a trained detector, checked against torch before it is put in place.
+
+    Args:
+        run_or_pth: a run's folder, its ``best_model.pth`` or ``best_model.safetensors``.
+        out: the file to write; by default beside the checkpoint, ending ``.onnx``.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ModelError: ``model_missing``, ``model_foreign``, ``model_mismatch`` (see
+            `unmask.models.load_checkpoint`), ``model_parity`` (the logits differ).
+    """
+    source = run_or_pth / "models" / "best_model.pth" if run_or_pth.is_dir() else run_or_pth
+    out = out or source.with_suffix(".onnx")
+    detector, checkpoint = load_checkpoint(source)
+    program = _trace(detector)
+    _strip_traces(program.model)
+    program.model.metadata_props[METADATA_KEY] = json.dumps(describe(checkpoint))
+    with atomic_path(out) as temporary:
+        program.save(temporary, external_data=False)
+        difference = parity(detector, temporary)
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"The exported logits differ from torch's by up to {difference:.2g}.",
+                code="model_parity",
+                hint="Nothing was written. Try another backbone or a newer torch.",
+            )
+    return out
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The JSON that travels inside the exported file."""
+    config = to_dict(checkpoint.config)
+    clip, model = config.pop("clip"), config.pop("model")
+    model["weights"] = Path(model["weights"]).name  # whose folder it lay in is nobody's business
+    return {
+        "format_version": 1,
+        "name": checkpoint.name,
+        "version": checkpoint.version,
+        "clip": clip,
+        "model": model,
+        "calibration": checkpoint.calibration,
+        "training": {"metrics": checkpoint.metrics, "config": config, "torch": torch.__version__},
+        "limitations": list(LIMITATIONS),
+    }
+
+
+def parity(detector: Detector, path: Path) -> float:
+    """Largest absolute difference of any logit, torch against ONNX Runtime, on random clips."""
+    model = load_model(path, device="cpu")
+    generator = np.random.default_rng(0)
+    side = detector.size_px
+    worst = 0.0
+    for batch, length in _CHECKED_SHAPES:
+        frames = generator.integers(0, 256, (batch, length, side, side, 3), dtype=np.uint8)
+        mask = generator.random((batch, length)) < 0.6
+        mask[:, 0] |= ~mask.any(axis=1)
+        with torch.no_grad():
+            expected = _ChannelsLast(detector)(torch.from_numpy(frames), torch.from_numpy(mask))
+        for ours, theirs in zip(expected, model.logits(frames, mask), strict=True):
+            worst = max(worst, float(np.abs(ours.numpy() - theirs).max()))
+    return worst
+
+
+class _ChannelsLast(nn.Module):
+    """The detector as the file offers it: clips ``(B, T, H, W, 3)``, as they lie in memory."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, clips: Tensor, mask: Tensor) -> Output:
+        output: Output = self.detector(clips.permute(0, 1, 4, 2, 3), mask)
+        return output
+
+
+def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
+    side = detector.size_px
+    clips = torch.zeros(2, 3, side, side, 3, dtype=torch.uint8)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with _quiet():
+        program = torch.onnx.export(
+            _ChannelsLast(detector),
+            (clips, mask),
+            dynamo=True,
+            dynamic_shapes={"clips": free, "mask": free},
+            input_names=["clips", "mask"],
+            output_names=["frame_logits", "clip_logit"],
+            opset_version=_OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("torch exported nothing.", code="model_parity")
+    return program
+
+
+def _strip_traces(model: Any) -> None:
+    """Take off the exporter's notes: stack traces with this machine's paths, in every node."""
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter, which prints, warns and logs about its own insides."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
