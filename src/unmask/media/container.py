@@ -104,7 +104,7 @@ def open_container(
     try:
         container = av.open(str(path), options=options, metadata_errors="replace")
     except PYAV_ERRORS as error:
-        raise _refusal(path, error) from error
+        raise _refusal(path) from error
     with container:
         stream = _video_stream(container, path)
         check_pixels(stream.codec_context.width, stream.codec_context.height, limits, path)
@@ -147,10 +147,8 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _refusal(path: Path, error: BaseException) -> MediaError:
+def _refusal(path: Path) -> MediaError:
     """Why a regular file did not open, told from its first bytes."""
-    if isinstance(error, PermissionError):
-        return MediaError(f"Cannot read {path}: permission denied.", code="media_unreadable")
     try:
         with path.open("rb") as file:
             head = file.read(16)
