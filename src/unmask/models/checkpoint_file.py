@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from unmask.errors import ConfigError, ModelError
 from unmask.files import atomic_path
 from unmask.models.detector import Detector
 from unmask.models.registry import build
+from unmask.models.weights_files import unpickle
 
 FORMAT_VERSION = 1
 
@@ -119,8 +119,8 @@ def load_detector(path: Path) -> tuple[Detector, TrainConfig, dict[str, Any]]:
 
 def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        content = unpickle(path)
+    except ModelError as error:
         raise _foreign(path) from error
     if not isinstance(content, dict) or "state_dict" not in content or "config" not in content:
         raise _foreign(path)

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,17 @@ from torch import Tensor
 from unmask.errors import ModelError
 
 StateDict = dict[str, Tensor]
+
+# Whatever torch's reader meets in bytes that no pickler wrote.
+_UNPICKLING = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 PACKAGE_PREFIX = "package:"
 
@@ -81,6 +93,19 @@ def read(path: Path) -> StateDict:
     return reader(path)
 
 
+def unpickle(path: Path) -> Any:
+    """What ``torch.save`` wrote, on the CPU; tensors and plain values only, so no code runs.
+
+    Raises:
+        ModelError: ``model_mismatch`` when the file is damaged, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except _UNPICKLING as error:
+        why = str(error).partition("\n")[0] or "it is empty or cut off"
+        raise _unreadable(path, why) from error
+
+
 def in_order(state: StateDict, names: list[str]) -> StateDict:
     """The same tensors, in the same order, under ``names``.
 
@@ -118,10 +143,7 @@ def _locate_packaged(name: str) -> Path:
 
 
 def _read_pickle(path: Path) -> StateDict:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise _unreadable(path, str(error).splitlines()[0]) from error
+    content = unpickle(path)
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
