@@ -1,0 +1,133 @@
+"""From a checkpoint to ONNX: the same logits, for any number of clips and frames."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unmask.config import ClipSpec, ModelConfig, TrainConfig
+from unmask.errors import ModelError
+from unmask.inference import load_model
+from unmask.models import Detector, build, load_detector, save_model
+from unmask.verbs import export as verb
+from unmask.verbs.export import export
+
+pytestmark = pytest.mark.slow
+SIDE = 32
+# Tracing takes seconds a layer: one block, one stage more would show nothing new.
+BILSTM = ModelConfig(
+    backbone="test_vit",
+    weights="random",
+    blocks=1,
+    lstm_hidden=8,
+    lstm_layers=2,
+    attention_heads=2,
+)
+FRAME = ModelConfig(name="frame", backbone="test_resnet", weights="random", normalize_features=True)
+
+
+def write_run(folder: Path, model: ModelConfig) -> Path:
+    torch.manual_seed(0)
+    detector = build(model, SIDE).train()
+    with torch.no_grad():  # statistics that differ from a fresh network's
+        clips = torch.randint(0, 256, (2, 3, 3, SIDE, SIDE), dtype=torch.uint8)
+        detector(clips, torch.ones(2, 3, dtype=torch.bool))
+        for name, parameter in detector.named_parameters():
+            if "classifier" in name:
+                parameter.normal_()
+    config = TrainConfig(clip=ClipSpec(frames=3, size_px=SIDE), model=model)
+    pth = folder / "models" / "best_model.pth"
+    calibration, metrics = {"temperature": 2.0}, {"val_auc_video": 0.5}
+    save_model(pth, pth.with_suffix(".safetensors"), detector, config, calibration, metrics)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[BILSTM, FRAME], ids=["bilstm", "frame"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = write_run(tmp_path_factory.mktemp("run"), request.param)
+    export(run)
+    return run
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (4, 7)])
+def test_logits_agree(run: Path, shape: tuple[int, int]) -> None:
+    detector, _, _ = load_detector(run / "models" / "best_model.pth")
+    generator = np.random.default_rng(1)
+    frames = generator.integers(0, 256, (*shape, SIDE, SIDE, 3), dtype=np.uint8)
+    mask = generator.random(shape) < 0.5
+    mask[:, -1] = True
+    with torch.no_grad():
+        clips = torch.from_numpy(frames).permute(0, 1, 4, 2, 3)
+        expected = detector(clips, torch.from_numpy(mask))
+    for ours, theirs in zip(expected, load_model(run).logits(frames, mask), strict=True):
+        np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-3)
+
+
+def test_everything_travels_inside(run: Path) -> None:
+    model = load_model(run / "models" / "best_model.onnx")
+    _, config, calibration = load_detector(run / "models" / "best_model.pth")
+    assert model.spec == config.clip
+    assert model.calibration == calibration == {"temperature": 2.0}
+    assert model.metadata["training"]["metrics"] == {"val_auc_video": 0.5}
+    assert model.metadata["model"]["backbone"] == config.model.backbone
+    assert model.metadata["limitations"]
+
+
+def test_no_path_of_this_machine_travels_inside(run: Path) -> None:
+    content = (run / "models" / "best_model.onnx").read_bytes()
+    assert str(Path(torch.__file__).parent).encode() not in content
+    assert str(Path(verb.__file__).parent).encode() not in content
+
+
+def test_the_file_runs_without_torch(run: Path) -> None:
+    code = (
+        "import sys; from unmask.inference import load_model; "
+        f"load_model({str(run)!r}); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_model_that_disagrees_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smallest = dataclasses.replace(FRAME, backbone="test_vit", blocks=1)
+    run = write_run(tmp_path, smallest)
+    checked = verb.parity
+
+    def disturbed(detector: Detector, path: Path) -> float:
+        with torch.no_grad():
+            detector.get_parameter("classifier.bias").add_(0.01)
+        return checked(detector, path)
+
+    monkeypatch.setattr(verb, "parity", disturbed)
+    with pytest.raises(ModelError) as caught:
+        export(run)
+    assert caught.value.code == "model_parity"
+    assert sorted(path.name for path in (run / "models").iterdir()) == [
+        "best_model.pth",
+        "best_model.safetensors",
+    ]
+
+
+def test_the_folder_of_the_first_weights_is_kept_private(tmp_path: Path) -> None:
+    checkpoint = verb.Checkpoint(
+        config=TrainConfig(model=dataclasses.replace(FRAME, weights="/home/me/secret/a.pth")),
+        calibration={},
+        metrics={},
+        name="a",
+        version="1",
+    )
+    text = json.dumps(verb.describe(checkpoint))
+    assert "secret" not in text
+    assert '"weights": "a.pth"' in text
+
+
+def test_a_missing_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        export(tmp_path)
+    assert caught.value.code == "model_missing"
