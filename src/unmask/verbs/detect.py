@@ -1,0 +1,277 @@
+"""The verb `detect`: a video in, a verdict out.
+
+media -> faces -> clips -> model -> pooling -> calibration -> verdict, on the light install alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import weights
+from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
+from unmask.config import ClipSpec
+from unmask.errors import InputError, ModelError
+from unmask.faces import DEFAULT as DEFAULT_FACES
+from unmask.faces import FaceDetector, extract, load_detector
+from unmask.files import sha256_file
+from unmask.inference import Model, load_model
+from unmask.inference.session import TASK as BUNDLED_TASK
+from unmask.media import Coverage, Limits, MediaInfo, read_image
+from unmask.scoring import (
+    Calibration,
+    ClipLogits,
+    Sufficiency,
+    judge,
+    nothing_to_judge,
+    pool,
+    sharpness,
+)
+from unmask.types import Clip, Face, UInt8Array, Verdict, Warn
+
+TASK = "face_manipulation"  # what is judged, as the verdict names it
+FRAMES = 32  # looked at in a video, unless asked otherwise
+
+
+def detect(
+    path: str | Path,
+    *,
+    model: str | Path | Model | None = None,
+    faces: str | FaceDetector = DEFAULT_FACES,
+    frames: int = FRAMES,
+    limits: Limits | None = None,
+) -> Verdict:
+    """Judge one video or still.
+
+    Args:
+        path: the file.
+        model: a bundled model's name, an exported ``.onnx`` file, or a loaded `Model`; the bundled
+            one by default.
+        faces: name of a face detector, or one that is loaded.
+        frames: looked at over the whole video, rounded up to whole clips of the model.
+        limits: what the file may ask for.
+
+    Returns:
+        A verdict in any case that concerns the file: with a score, with an abstention and its
+        reasons, or with ``status == "failed"`` and an ``error``. Nothing is raised for bad media.
+
+    Raises:
+        ModelError: no model, or one that cannot be used.
+    """
+    return next(detect_many([path], model=model, faces=faces, frames=frames, limits=limits))
+
+
+def detect_many(
+    paths: Iterable[str | Path],
+    *,
+    model: str | Path | Model | None = None,
+    faces: str | FaceDetector = DEFAULT_FACES,
+    frames: int = FRAMES,
+    limits: Limits | None = None,
+) -> Iterator[Verdict]:
+    """`detect` for many files: the networks are loaded once, at the call, one verdict a file."""
+    if frames < 1:
+        raise ValueError(f"frames must be at least 1, got {frames}")
+    network = model if isinstance(model, Model) else load_model(model or _bundled())
+    finder = load_detector(faces, _threads()) if isinstance(faces, str) else faces
+    spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
+    walk = _Walk(network, finder, spec, limits)
+    return (walk.judge(Path(path)) for path in paths)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Everything that the way from a file to its verdict needs."""
+
+    model: Model
+    faces: FaceDetector
+    spec: ClipSpec
+    limits: Limits | None
+
+    def judge(self, path: Path) -> Verdict:
+        clock = _Clock()
+        calibration = Calibration.from_dict(self.model.calibration)
+        try:
+            video = self._clips(path, clock)
+        except InputError as error:
+            return self._with_facts(_failed(error), path, clock)
+        analysed = video.coverage.frames_analysed
+        if video.clips:
+            scored = self._score(video.clips, clock)
+            verdict = judge(
+                pool(scored),
+                calibration,
+                sharpness=_sharpness_by_track(video.clips),
+                needs=Sufficiency(min_frames=1) if video.info is None else None,
+            )
+        else:
+            verdict = nothing_to_judge(analysed, video.frames_with_face)
+        return self._with_facts(verdict, path, clock, video)
+
+    def _clips(self, path: Path, clock: _Clock) -> VideoClips:
+        finder = _Timed(self.faces, clock)
+        if path.suffix.lower() in STILL_SUFFIXES:
+            return self._clips_of_picture(path, finder)
+        return clips_of_video(path, self.spec, finder, self.limits)
+
+    def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
+        """Faces of a still; unlike a dataset's still, it need not be a face crop."""
+        spec = replace(self.spec, frames=1, clips=1)
+        extraction = extract([read_image(path, self.limits)], spec, finder)
+        single = Warn("single_picture", "A still shows nothing of the movement; judge with care.")
+        return VideoClips(
+            clips=tuple(build_clips(extraction.tracks, spec)),
+            info=None,
+            coverage=Coverage(1, 1, partial=False, analysed_ranges_seconds=[], warnings=()),
+            frames_with_face=extraction.frames_with_face,
+            tracks=len(extraction.tracks),
+            warnings=(single, *extraction.warnings),
+        )
+
+    def _score(self, clips: Sequence[Clip], clock: _Clock) -> list[ClipLogits]:
+        began = time.perf_counter()
+        frame_logits, clip_logits = self.model.logits(
+            np.stack([clip.frames for clip in clips]), np.stack([clip.mask for clip in clips])
+        )
+        clock.model_seconds += time.perf_counter() - began
+        return [
+            ClipLogits.of(clip, frame_row, float(clip_row))
+            for clip, frame_row, clip_row in zip(clips, frame_logits, clip_logits, strict=True)
+        ]
+
+    def _with_facts(
+        self, verdict: Verdict, path: Path, clock: _Clock, video: VideoClips | None = None
+    ) -> Verdict:
+        warnings = list(video.warnings) if video else []
+        if video and video.info:
+            warnings += video.info.warnings
+        if verdict.score is not None and not verdict.calibrated:
+            message = "The model was never calibrated: its score is no probability."
+            warnings.append(Warn("not_calibrated", message))
+        return replace(
+            verdict,
+            input=_input_facts(path, video.info if video else None),
+            coverage=_coverage_facts(video) if video else {},
+            model={
+                "name": self.model.name,
+                "version": self.model.version,
+                "weights_sha256": self.model.sha256,
+                "task": TASK,
+            },
+            warnings=tuple(dict.fromkeys(warnings)),
+            limitations=tuple(self.model.metadata.get("limitations", ())),
+            runtime=clock.facts(self.model.device),
+        )
+
+
+class _Clock:
+    """Where the seconds go."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.faces_seconds = 0.0
+        self.model_seconds = 0.0
+
+    def facts(self, device: str) -> dict[str, Any]:
+        total = time.perf_counter() - self.began
+        rest = total - self.faces_seconds - self.model_seconds
+        return {
+            "tool_version": version("unmask"),
+            "decoder": f"pyav {version('av')}",
+            "device": device,
+            "seconds": round(total, 3),
+            "decode_seconds": round(rest, 3),
+            "faces_seconds": round(self.faces_seconds, 3),
+            "model_seconds": round(self.model_seconds, 3),
+        }
+
+
+class _Timed:
+    """A face detector with a stop-watch."""
+
+    def __init__(self, inner: FaceDetector, clock: _Clock) -> None:
+        self.name, self._inner, self._clock = inner.name, inner, clock
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        began = time.perf_counter()
+        try:
+            return self._inner(image)
+        finally:
+            self._clock.faces_seconds += time.perf_counter() - began
+
+
+def _bundled() -> str:
+    for name in weights.names():
+        if weights.read_card(name).task == BUNDLED_TASK:
+            return name
+    raise ModelError(
+        "No trained model is at hand.",
+        code="model_missing",
+        hint="Train one with 'unmask train DATA' and pass its best_model.onnx with --model.",
+    )
+
+
+def _threads() -> int:
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def _failed(error: InputError) -> Verdict:
+    return Verdict(
+        status="failed",
+        input={},
+        label="inconclusive",
+        score=None,
+        text=f"Not judged: {error.message}",
+        reasons=(Warn(error.code, error.message),),
+        error={"code": error.code, "message": error.message, "hint": error.hint},
+    )
+
+
+def _sharpness_by_track(clips: Sequence[Clip]) -> dict[int, float]:
+    crops: dict[int, list[UInt8Array]] = {}
+    for clip in clips:
+        crops.setdefault(clip.track_id, []).append(clip.frames[clip.mask])
+    return {number: sharpness(np.concatenate(parts)) for number, parts in crops.items()}
+
+
+def _input_facts(path: Path, info: MediaInfo | None) -> dict[str, Any]:
+    """What is known of the file; a path that is no regular file is not touched."""
+    facts: dict[str, Any] = {"name": os.fsencode(path.name).decode("utf-8", "replace")}
+    try:
+        if path.is_file() and not path.is_symlink():
+            facts |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    except OSError:  # unreadable: the error of the verdict says so already
+        return facts
+    if info is not None:
+        duration, rate = info.duration_seconds_from_header, info.frame_rate_from_header
+        facts |= {
+            "container": info.container,
+            "codec": info.codec,
+            "width_px": info.width_px,
+            "height_px": info.height_px,
+            "rotation_deg": info.rotation_deg,
+            "duration_seconds": round(duration, 3) if duration and duration > 0 else None,
+            "frame_rate": round(rate, 3) if rate and rate > 0 else None,
+        }
+    return facts
+
+
+def _coverage_facts(video: VideoClips) -> dict[str, Any]:
+    coverage = video.coverage
+    return {
+        "frames_decoded": coverage.frames_decoded,
+        "frames_analysed": coverage.frames_analysed,
+        "frames_with_face": video.frames_with_face,
+        "partial": coverage.partial,
+        "analysed_ranges_seconds": [
+            [round(start, 3), round(end, 3)] for start, end in coverage.analysed_ranges_seconds
+        ],
+    }

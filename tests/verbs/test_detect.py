@@ -1,0 +1,353 @@
+"""The whole way from a file to its verdict, with a model whose answer is known.
+
+The model calls a face manipulated where it is bluer than red: its frame logit is 0.1 times mean
+blue minus mean red, its clip logit the mean over the frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from jsonschema import Draft202012Validator
+from onnx import TensorProto, helper, numpy_helper
+from skimage import data
+
+import make_media
+from unmask import detect as detect_by_name
+from unmask.config import ClipSpec
+from unmask.errors import ModelError
+from unmask.report import as_dict
+from unmask.scoring import Calibration
+from unmask.types import Verdict
+from unmask.verbs.detect import detect, detect_many
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs" / "verdict.schema.json").read_text(encoding="utf-8")
+)
+FITTED = Calibration(
+    temperature=1.0, offset=0.0, threshold=0.6, strong=0.75, very_strong=0.9,
+    expected_bpcer=0.05, expected_apcer=0.2, authentic=100, manipulated=100,
+)  # fmt: skip
+
+
+def write_model(path: Path, calibration: dict[str, Any], **spec: Any) -> Path:
+    def constant(name: str, value: np.ndarray) -> onnx.TensorProto:
+        return numpy_helper.from_array(value, name)
+
+    blueness = np.array([-0.1, 0.0, 0.1], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["clips"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "over_space"], ["colour"], keepdims=0),
+        helper.make_node("MatMul", ["colour", "blueness"], ["frame_logits"]),
+        helper.make_node("Cast", ["mask"], ["there"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["frame_logits", "there"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "over_time"], ["total"], keepdims=0),
+        helper.make_node("ReduceSum", ["there", "over_time"], ["number"], keepdims=0),
+        helper.make_node("Div", ["total", "number"], ["clip_logit"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "blueness",
+        [
+            helper.make_tensor_value_info("clips", TensorProto.UINT8, ["B", "T", "H", "W", 3]),
+            helper.make_tensor_value_info("mask", TensorProto.BOOL, ["B", "T"]),
+        ],
+        [
+            helper.make_tensor_value_info("frame_logits", TensorProto.FLOAT, ["B", "T"]),
+            helper.make_tensor_value_info("clip_logit", TensorProto.FLOAT, ["B"]),
+        ],
+        [
+            constant("over_space", np.array([2, 3])),
+            constant("over_time", np.array([1])),
+            constant("blueness", blueness),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    metadata = {
+        "name": "blueness", "version": "1", "clip": asdict(ClipSpec(size_px=96, **spec)),
+        "model": {}, "calibration": calibration, "training": {},
+        "limitations": ["It sees blue, and nothing else."],
+    }  # fmt: skip
+    helper.set_model_props(model, {"unmask": json.dumps(metadata)})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "blue.onnx", FITTED.to_dict(), frames=8)
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="session")
+def portrait(media: Path) -> Path:
+    """Four seconds of one person."""
+    return make_media.write_video(
+        media / "portrait.mp4", make_media.portrait_frames(60, fps=15), fps=15
+    )
+
+
+@pytest.fixture(scope="session")
+def crowd(media: Path) -> Path:
+    """Two people; the right one is blue between 1.5 and 3 seconds of 4."""
+
+    def frames() -> Iterator[np.ndarray]:
+        for number, frame in enumerate(make_media.two_people_frames(60, 800, 400)):
+            half = frame[:, 400:]
+            half[..., 0] = half[..., 0] // 4 if 22 <= number < 45 else half[..., 0] // 2
+            half[..., 2] = np.maximum(half[..., 2], 160) if 22 <= number < 45 else half[..., 2] // 2
+            yield frame
+
+    return make_media.write_video(media / "crowd.mp4", frames(), fps=15)
+
+
+def checked(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON, which must keep the published schema."""
+    tree: dict[str, Any] = json.loads(json.dumps(as_dict(verdict), allow_nan=False))
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(tree)] == []
+    return tree
+
+
+def codes(verdict: Verdict) -> list[str]:
+    return [reason.code for reason in verdict.reasons]
+
+
+def test_one_person(portrait: Path, model: Path) -> None:
+    tree = checked(detect(portrait, model=model))
+    assert tree["status"] == "completed"
+    assert tree["verdict"]["label"] == "weak_evidence"
+    assert tree["verdict"]["calibrated"]
+    assert tree["verdict"]["threshold"] == 0.6
+    assert tree["input"]["name"] == "portrait.mp4"
+    assert tree["input"]["codec"] == "h264"
+    assert (tree["input"]["width_px"], tree["input"]["height_px"]) == (640, 360)
+    assert tree["input"]["size_bytes"] == portrait.stat().st_size
+    assert tree["coverage"]["frames_analysed"] == 32
+    assert tree["coverage"]["frames_with_face"] >= 30
+    assert tree["model"]["name"] == "blueness"
+    assert tree["limitations"] == ["It sees blue, and nothing else."]
+    parts = [tree["runtime"][f"{name}_seconds"] for name in ("decode", "faces", "model")]
+    assert min(parts) > 0
+    assert sum(parts) == pytest.approx(tree["runtime"]["seconds"], abs=0.01)
+
+
+def test_the_score_is_what_the_crops_say(portrait: Path, model: Path) -> None:
+    verdict = detect(portrait, model=model)
+    (person,) = verdict.people
+    assert verdict.score == person.score
+    assert verdict.interval is not None
+    assert verdict.interval[0] <= verdict.score <= verdict.interval[1]
+    times = [frame["time_seconds"] for frame in person.frames_detail]
+    assert times == sorted(times)
+    frame_logits = [np.log(f["score"] / (1 - f["score"])) for f in person.frames_detail]
+    video_logit = np.log(verdict.score / (1 - verdict.score))
+    assert video_logit == pytest.approx(np.mean(frame_logits), abs=0.05)
+
+
+def test_two_people_of_whom_one_turns_blue(crowd: Path, model: Path) -> None:
+    verdict = detect(crowd, model=model)
+    checked(verdict)
+    assert len(verdict.people) == 2
+    blue = max(verdict.people, key=lambda person: person.score or 0)
+    calm = min(verdict.people, key=lambda person: person.score or 0)
+    assert verdict.score == blue.score
+    assert calm.segments == ()
+    (segment,) = blue.segments
+    assert segment.start_seconds == pytest.approx(1.5, abs=0.2)
+    assert segment.end_seconds == pytest.approx(3.0, abs=0.2)
+    centre = np.mean([frame["box_xyxy_px"] for frame in blue.frames_detail], axis=0)[[0, 2]].mean()
+    assert centre > 400  # the right one
+
+
+def test_the_same_file_gives_the_same_verdict(portrait: Path, model: Path) -> None:
+    first, second = (as_dict(verdict) for verdict in detect_many([portrait] * 2, model=model))
+    assert first.pop("runtime")["seconds"] > 0
+    second.pop("runtime")
+    assert first == second
+
+
+def test_more_frames_are_looked_at_when_asked(portrait: Path, model: Path) -> None:
+    assert detect(portrait, model=model, frames=9).coverage["frames_analysed"] == 16
+    assert detect(portrait, model=model, frames=8).coverage["frames_analysed"] == 8
+    with pytest.raises(ValueError, match="at least 1"):
+        detect(portrait, model=model, frames=0)
+
+
+def test_a_video_without_a_face(media: Path, model: Path) -> None:
+    path = make_media.write_video(media / "empty.mp4", make_media.gradient_frames(30))
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert (verdict.label, verdict.score, codes(verdict)) == ("not_applicable", None, ["no_face"])
+
+
+def test_a_face_that_is_too_small(media: Path, model: Path) -> None:
+    for number, size in enumerate((14, 27)):
+        frames = make_media.tiny_face_frames(40, face_px=size)
+        path = make_media.write_video(media / f"tiny{number}.mp4", frames)
+        verdict = detect(path, model=model)
+        checked(verdict)
+        assert verdict.score is None
+        assert codes(verdict)[0] in {"no_face", "face_too_small", "too_few_frames"}
+
+
+def test_a_face_that_is_blurred_beyond_recognition(media: Path, model: Path) -> None:
+    frames = (
+        cv2.GaussianBlur(frame, (0, 0), 9) for frame in make_media.portrait_frames(30, 640, 360)
+    )
+    verdict = detect(make_media.write_video(media / "blur.mp4", frames), model=model)
+    checked(verdict)
+    assert verdict.score is None
+    assert codes(verdict)[0] in {"face_blurry", "no_face", "too_few_frames"}
+
+
+def test_a_face_that_shows_for_a_moment(media: Path, model: Path) -> None:
+    faces = make_media.portrait_frames(60, 320, 240)
+    walls = make_media.gradient_frames(60, 320, 240)
+    frames = (
+        face if k < 4 else wall for k, (face, wall) in enumerate(zip(faces, walls, strict=True))
+    )
+    verdict = detect(make_media.write_video(media / "moment.mp4", frames), model=model)
+    checked(verdict)
+    assert (verdict.label, verdict.score) == ("inconclusive", None)
+    assert codes(verdict) == ["too_few_frames"]
+
+
+def test_a_single_frame(media: Path, model: Path) -> None:
+    path = make_media.write_video(media / "one.mp4", make_media.portrait_frames(1))
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert (verdict.score, codes(verdict)) == (None, ["too_few_frames"])
+
+
+def test_a_model_of_single_crops_judges_a_video(portrait: Path, tmp_path: Path) -> None:
+    single = write_model(tmp_path / "single.onnx", FITTED.to_dict(), frames=1)
+    verdict = detect(portrait, model=single)
+    checked(verdict)
+    assert verdict.label == "weak_evidence"
+    assert verdict.coverage["frames_analysed"] == 32
+
+
+def test_a_still_is_judged_as_such(media: Path, model: Path) -> None:
+    path = media / "still.png"
+    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert verdict.label == "weak_evidence"
+    assert verdict.people[0].frames == 1
+    assert verdict.people[0].median_face_px < 250  # the face, not the picture
+    assert "single_picture" in [warn.code for warn in verdict.warnings]
+
+
+def test_a_model_without_calibration_is_marked(portrait: Path, tmp_path: Path) -> None:
+    bare = write_model(tmp_path / "bare.onnx", {}, frames=8)
+    verdict = detect(portrait, model=bare)
+    checked(verdict)
+    assert not verdict.calibrated
+    assert "not_calibrated" in [warn.code for warn in verdict.warnings]
+
+
+def test_a_video_that_is_cut_off_gives_what_decodes(
+    portrait: Path, media: Path, model: Path
+) -> None:
+    source = make_media.write_video(
+        media / "long.mkv", make_media.portrait_frames(60, 320, 240), options={"g": "10"}
+    )
+    path = make_media.write_truncated(source, media / "cut.mkv", 0.6)
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert verdict.status == "completed"
+    assert verdict.coverage["partial"]
+    assert verdict.label == "weak_evidence"
+
+
+def bad_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    (folder / "empty.mp4").touch()
+    yield folder / "empty.mp4", "media_empty"
+    (folder / "text.mp4").write_text("This is no video.\n" * 50)
+    yield folder / "text.mp4", "media_format"
+    (folder / "list.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.ts\n")
+    yield folder / "list.m3u8", "media_format"
+    yield make_media.write_audio(folder / "sound.m4a"), "media_no_video"
+    yield folder, "media_not_regular"
+    os.mkfifo(folder / "pipe.mp4")
+    yield folder / "pipe.mp4", "media_not_regular"
+    yield folder / "absent.mp4", "media_not_found"
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    yield folder / "broken.png", "media_damaged"
+
+
+def test_what_cannot_be_read_fails_with_its_code(tmp_path: Path, model: Path) -> None:
+    for path, code in bad_files(tmp_path):
+        verdict = detect(path, model=model)
+        tree = checked(verdict)
+        assert verdict.status == "failed", path
+        assert verdict.error is not None
+        assert verdict.error["code"] == code, path
+        assert tree["verdict"]["score"] is None
+        assert tree["input"]["name"] == path.name
+        assert (tree["input"]["sha256"] is None) == (not path.is_file())
+
+
+@pytest.mark.parametrize("share", np.linspace(0.05, 0.95, 10).round(2).tolist())
+def test_a_cut_off_file_never_raises(
+    portrait: Path, tmp_path: Path, model: Path, share: float
+) -> None:
+    verdict = detect(make_media.write_truncated(portrait, tmp_path / "cut.mp4", share), model=model)
+    checked(verdict)
+    assert verdict.status == "failed" or verdict.label != "very_strong_evidence"
+
+
+def test_one_bad_file_costs_only_itself(portrait: Path, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    verdicts = detect_many([tmp_path / "text.mp4", portrait], model=model)
+    assert [verdict.status for verdict in verdicts] == ["failed", "completed"]
+
+
+def test_many_files_come_one_by_one(portrait: Path, model: Path) -> None:
+    endless = itertools.repeat(portrait)
+    assert next(detect_many(endless, model=model)).status == "completed"
+
+
+def test_without_a_model_it_says_so_and_stops(portrait: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        detect_many([portrait], model=tmp_path / "absent.onnx")
+    assert caught.value.code == "model_missing"
+
+
+def test_no_bundled_model_names_the_way_to_one(
+    portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unmask import weights
+
+    monkeypatch.setattr(weights, "names", lambda: ())
+    with pytest.raises(ModelError) as caught:
+        detect(portrait)
+    assert caught.value.code == "model_missing"
+    assert "unmask train" in caught.value.hint
+
+
+def test_it_is_exported_and_reaches_no_training_package() -> None:
+    assert detect_by_name is detect
+    code = (
+        "import sys; from unmask import detect; from unmask.report import verdict_json;"
+        "heavy = {'torch', 'torchvision', 'timm', 'sklearn', 'matplotlib', 'scipy'};"
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
