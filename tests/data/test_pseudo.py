@@ -1,0 +1,161 @@
+"""Pairs: seeded, resumable, of one group's split, alike on both sides but for the forgery."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unmask.augment.degrade import DegradeConfig
+from unmask.data.facebank import FaceBank
+from unmask.data.pseudo import KIND_NAMES, PairConfig, PairSource, collate, validation_set
+from unmask.errors import DatasetError
+
+sys.path.append(str(Path(__file__).parent))  # importlib mode leaves test folders out of the path
+from bank_faces import bank as make_bank
+
+CLEAN = DegradeConfig.off()
+SMALL = PairConfig(size_px=84, sources={"dfdc": 0.4, "portraits": 0.3, "clips": 0.3})
+
+
+@pytest.fixture(scope="module")
+def bank() -> FaceBank:
+    return make_bank()
+
+
+def test_a_batch_depends_on_seed_and_step_alone(bank: FaceBank) -> None:
+    first = PairSource(bank, SMALL)
+    first.batch(0, 3)  # what went before does not matter
+    one, again = first.batch(7, 3), PairSource(bank, SMALL).batch(7, 3)
+    for name in one.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
+    other = first.batch(8, 3)
+    assert not np.array_equal(one.images, other.images)
+    reseeded = PairSource(bank, replace(SMALL, seed=1)).batch(7, 3)
+    assert not np.array_equal(one.images, reseeded.images)
+
+
+def test_a_batch_has_the_promised_shapes(bank: FaceBank) -> None:
+    batch = PairSource(bank, replace(SMALL, frames=2)).batch(0, 4)
+    assert batch.images.shape == (8, 2, 84, 84, 3)
+    assert batch.images.dtype == np.uint8
+    assert batch.labels.tolist() == [0, 1] * 4
+    assert batch.mask.shape == (8, 2, 2, 6, 6)
+    assert (batch.kind[::2] == batch.kind[1::2]).all()
+    assert (batch.row[::2] == batch.row[1::2]).all()
+    assert not batch.mask[::2].any()
+    assert 0 <= batch.mask.min() <= batch.mask.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["sbi", "swap", "reenact", "mouth", "rerender"])
+def test_mask_targets_lie_where_the_pair_differs(kind: str, bank: FaceBank) -> None:
+    source = PairSource(bank, replace(SMALL, degrade=CLEAN))
+    made = [source.pair(np.random.default_rng(i), kind=kind) for i in range(8)]
+    batch = collate(made, 14)
+    assert batch.known.all()
+    apart = np.abs(batch.images[1::2].astype(float) - batch.images[::2]).mean((1, 4))
+    cells = apart.reshape(8, 6, 14, 6, 14).mean((2, 4))
+    share = batch.mask[1::2, 0, 0]
+    assert cells[share == 0].max() <= 1
+    assert cells[share > 0.6].mean() > 5 * cells[share < 0.05].mean()
+    edge = batch.mask[1::2, 1, 0]
+    assert edge[(share > 0.3) & (share < 0.7)].mean() > edge[share > 0.95].mean()
+
+
+def test_untouched_pairs_come_out_nearly_the_same(bank: FaceBank) -> None:
+    source = PairSource(bank, SMALL)
+    apart = []
+    for i in range(30):
+        pair = source.pair(np.random.default_rng(i), kind="none")
+        apart.append(np.abs(pair.images[0].astype(int) - pair.images[1]).mean())
+    assert np.median(apart) == 0
+    assert np.mean(apart) < 3  # H.264 codes both in one stream, but not to the same bits
+    clean = PairSource(bank, replace(SMALL, degrade=CLEAN))
+    pair = clean.pair(np.random.default_rng(0), kind="none")
+    np.testing.assert_array_equal(pair.images[0], pair.images[1])
+
+
+def test_fakes_of_the_data_come_with_their_own_source_and_no_mask(bank: FaceBank) -> None:
+    source = PairSource(bank, replace(SMALL, kinds={"dataset": 1.0}, degrade=CLEAN, flip=0.0))
+    rows = set()
+    for i in range(20):
+        pair = source.pair(np.random.default_rng(i))
+        assert KIND_NAMES[pair.kind] == "dataset"
+        assert pair.mask is None
+        rows.add(str(bank.name[pair.row]))
+        # The fakes of the test bank are negatives: bright where the authentic face is dark.
+        a, b = (side.astype(float).ravel() for side in pair.images)
+        assert np.corrcoef(a, b)[0, 1] < -0.5
+    assert rows == {"dfdc/train0", "dfdc/train1", "dfdc/train2"}
+    assert not collate([pair], 14).known.any()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_faces_and_donors_never_cross_the_split_nor_their_group(
+    split: str, bank: FaceBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    look = FaceBank.image
+    monkeypatch.setattr(FaceBank, "image", lambda self, row: used.append(row) or look(self, row))
+    source = PairSource(bank, replace(SMALL, split=split, kinds={"swap": 1, "mouth": 1}))
+    for i in range(40):
+        used.clear()
+        pair = source.pair(np.random.default_rng(i))
+        assert set(bank.split[used]) == {split}
+        same = bank.group[used[0]] == bank.group[used[-1]]
+        from_recording = bank.source[pair.row] == "clips" and KIND_NAMES[pair.kind] == "mouth"
+        assert len(used) == 2
+        assert same == from_recording
+
+
+def test_a_clip_of_a_still_moves_a_little_and_a_recording_gives_its_frames(bank: FaceBank) -> None:
+    source = PairSource(bank, replace(SMALL, frames=4, degrade=CLEAN))
+    still = int(np.flatnonzero((bank.source == "portraits") & (bank.split == "train"))[0])
+    pair = source.pair(np.random.default_rng(0), row=still, kind="reenact")
+    steps = np.abs(np.diff(pair.images.astype(int), axis=1)).mean((2, 3, 4))
+    assert pair.images.shape == (2, 4, 84, 84, 3)
+    assert (steps > 0.05).all()
+    assert (steps < 25).all()
+    assert pair.mask is not None
+    assert np.abs(np.diff(pair.mask, axis=0)).mean() < 0.1
+    frame = int(np.flatnonzero((bank.source == "clips") & (bank.split == "train"))[0])
+    recorded = source.pair(np.random.default_rng(0), row=frame, kind="sbi")
+    assert np.abs(np.diff(recorded.images[0].astype(int), axis=0)).mean() > 0.5
+
+
+def test_kinds_follow_their_weights_and_can_be_left_out(bank: FaceBank) -> None:
+    source = PairSource(bank, replace(SMALL, kinds={"sbi": 3.0, "rerender": 1.0, "swap": 0.0}))
+    kinds = [KIND_NAMES[source.pair(np.random.default_rng(i)).kind] for i in range(80)]
+    assert set(kinds) == {"sbi", "rerender"}
+    assert 45 <= kinds.count("sbi") <= 75
+
+
+def test_a_validation_set_is_kept_and_remade_when_asked_for_another(
+    bank: FaceBank, tmp_path: Path
+) -> None:
+    path = tmp_path / "val.npz"
+    config = replace(SMALL, split="val", kinds={"sbi": 1, "dataset": 1}, seed=3)
+    first = validation_set(bank, config, 2, path)
+    stamp = path.stat().st_mtime_ns
+    kept = validation_set(bank, config, 2, path)
+    assert path.stat().st_mtime_ns == stamp
+    np.testing.assert_array_equal(first.images, kept.images)
+    assert [KIND_NAMES[k] for k in first.kind[::2]] == ["sbi", "sbi", "dataset", "dataset"]
+    assert set(bank.split[first.row]) == {"val"}
+    more = validation_set(bank, config, 3, path)
+    assert len(more.images) == 12
+
+
+def test_what_cannot_be_made_is_told(bank: FaceBank) -> None:
+    with pytest.raises(ValueError, match="beard"):
+        PairSource(bank, replace(SMALL, kinds={"beard": 1}))
+    with pytest.raises(DatasetError) as nothing:
+        PairSource(bank, replace(SMALL, split="test"))
+    assert nothing.value.code == "dataset_empty"
+    source = PairSource(bank, SMALL)
+    lonely = int(np.flatnonzero(bank.name == "dfdc/train5")[0])
+    with pytest.raises(ValueError, match="no fake"):
+        source.pair(np.random.default_rng(0), row=lonely, kind="dataset")
