@@ -36,6 +36,7 @@ class FaceSwap:
         self._phase = rng.uniform(0, 2 * np.pi)
 
     def __call__(self, portrait: Image, index: int) -> Image:
+        """The manipulated portrait of frame ``index``."""
         wave = np.sin(self._phase + index * 0.9)
         x, y = FACE_CENTRE_XY
         move = cv2.getRotationMatrix2D((x, y), 1.5 * wave, self._scale)

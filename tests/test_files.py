@@ -15,10 +15,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(target, {"auc": float("nan")})
     with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
-        temporary.write_text("half of it")
-        raise KeyboardInterrupt
+        _interrupted_write(temporary)
     assert target.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def _interrupted_write(path: Path) -> None:
+    path.write_text("half of it")
+    raise KeyboardInterrupt
 
 
 def test_writes_make_their_folder_and_hashes_agree(tmp_path: Path) -> None:

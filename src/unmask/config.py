@@ -219,7 +219,8 @@ def override(tree: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(
-                f"'{word}' is not of the form key=value.", code="config_override",
+                f"'{word}' is not of the form key=value.",
+                code="config_override",
                 hint="Write for example loop.epochs=5.",
             )
         node = tree

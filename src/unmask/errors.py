@@ -57,7 +57,7 @@ class MediaError(InputError):
     """A media file cannot be read.
 
     Codes: ``media_not_found``, ``media_not_regular`` (FIFO, directory, device),
-    ``media_symlink``, ``media_empty``, ``media_format`` (not a known container, playlist, text),
+    ``media_empty``, ``media_format`` (not a known container, playlist, text),
     ``media_no_video`` (audio only), ``media_no_frames``, ``media_too_large`` (pixels),
     ``media_too_long``, ``media_damaged``, ``media_unreadable`` (permissions, I/O).
     """

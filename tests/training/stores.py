@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unmask.clips import StoreWriter, write_records
+from unmask.clips import StoreEntry, StoreWriter, write_records
 from unmask.config import ClipSpec, TrainConfig, load
 from unmask.types import Clip, VideoRecord
 
@@ -21,9 +21,11 @@ def make_store(folder: Path) -> Path:
             for number in range(count):
                 for label in (0, 1):
                     path = f"{split}/{'fake' if label else 'real'}/{number:02d}.mp4"
-                    record = VideoRecord(path=path, label=label, split=split, group=f"{split}{number}")
+                    record = VideoRecord(
+                        path=path, label=label, split=split, group=f"{split}{number}"
+                    )
                     records.append(record)
-                    writer.append(record, [_clip(rng, label)])
+                    writer.append(StoreEntry(record, "ok"), [_clip(rng, label)])
     write_records(folder / "manifest.csv", records)
     return folder
 

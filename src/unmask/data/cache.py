@@ -7,7 +7,7 @@ the operating system's page cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -78,9 +78,12 @@ def build_cache(
 ) -> ClipCache:
     """The wanted tier, or for ``auto`` the fastest that fits in the memory that is free now."""
     tier = wanted if wanted != "auto" else choose_tier(_total_bytes(refs), *free_bytes(device))
-    kinds = {"device": DeviceCache, "ram": RamCache, "shards": ShardCache}
-    cache: ClipCache = kinds[tier](store, refs, device)
-    return cache
+    kinds: dict[str, Callable[..., ClipCache]] = {
+        "device": DeviceCache,
+        "ram": RamCache,
+        "shards": ShardCache,
+    }
+    return kinds[tier](store, refs, device)
 
 
 def choose_tier(needed: int, device_free: int, ram_free: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from unmask.config import LoopConfig
 from unmask.errors import RunError

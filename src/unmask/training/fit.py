@@ -32,7 +32,7 @@ def fit(config: TrainConfig, store: Path, run: Path) -> RunState:
         RunError: see `unmask.training.checkpoint` and `unmask.training.loop`.
     """
     fabric = build_fabric(config.loop)
-    state: RunState = fabric.launch(_fit, to_dict(config), store, run)
+    state: RunState = fabric.launch(_fit, to_dict(config), store, run)  # type: ignore[arg-type]
     return state
 
 

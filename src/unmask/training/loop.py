@@ -56,8 +56,8 @@ class Trainer:
         self.train_loader, self.val_loader = train, val
         self.plain_model = model
         optimizer = build_optimizer(model, config.optim, fabric.device)
-        if config.loop.channels_last and fabric.device.type == "cuda":
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.loop.channels_last:
+            model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = fabric.setup(model, optimizer)
         self.forward = torch.compile(self.model) if config.loop.compile else self.model
         self.average = build_average(model, config.optim.ema)
@@ -257,7 +257,7 @@ class Trainer:
                 loss = self.loss(output, part.labels, part.mask) * (len(part) / len(batch))
                 self.fabric.backward(loss)
             total += loss.detach()
-        return float(self.fabric.all_reduce(total, reduce_op="mean"))
+        return float(torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean")))
 
     def _seed_step(self) -> torch.Generator:
         """Seeds dropout for this step and gives the generator of its augmentations."""
@@ -335,7 +335,8 @@ class Trainer:
         most = min(self.config.loop.max_batch_size // world, max(len(loader) // (4 * world), 1))
         size = find_batch_size(attempt, self.fabric.device, most)
         if world > 1:
-            size = int(-self.fabric.all_reduce(torch.tensor(-float(size)), reduce_op="max"))
+            smallest = self.fabric.all_reduce(torch.tensor(-float(size)), reduce_op="max")
+            size = -int(torch.as_tensor(smallest))
         self.optimizer.zero_grad(set_to_none=True)
         self.plain_model.load_state_dict(before)
         self._say(f"Batch size found: {size * world} clips a step.")

@@ -38,4 +38,5 @@ def build_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """An exponential moving average of weights and buffers, or None when ``decay`` is 0."""
     if not decay:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=moving, use_buffers=True)

@@ -70,7 +70,7 @@ def score_clips(
         gathered: list[list[tuple[tuple[int, ...], Floats, Floats]]] = [[] for _ in range(world)]
         torch.distributed.all_gather_object(gathered, rows)
         rows = [row for share in gathered for row in share]
-        total = float(fabric.all_reduce(torch.tensor(total), reduce_op="sum"))
+        total = float(torch.as_tensor(fabric.all_reduce(torch.tensor(total), reduce_op="sum")))
     order = np.argsort(np.concatenate([np.array(row[0]) for row in rows]))
     scores = ClipScores(
         np.concatenate([row[1] for row in rows])[order],

@@ -114,7 +114,11 @@ def _open_torch(path: Path) -> _Scorer:
         loader = ClipLoader(items, cache, fabric.device)
         return score_clips(fabric, detector, loader, BATCH, None)[0]
 
-    facts = {"file": path.name, "runtime": f"torch on {fabric.device}", "metrics": checkpoint.metrics}
+    facts = {
+        "file": path.name,
+        "runtime": f"torch on {fabric.device}",
+        "metrics": checkpoint.metrics,
+    }
     calibration = Calibration.from_dict(checkpoint.calibration)
     return _Scorer(checkpoint.config.clip, calibration, facts, score)
 

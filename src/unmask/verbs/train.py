@@ -18,16 +18,16 @@ from unmask.clips import ClipStore
 from unmask.config import TrainConfig, dump, from_dict, load
 from unmask.data import check_leaks, raise_on_leaks
 from unmask.errors import RunError
-from unmask.verbs.evaluate import evaluate
-from unmask.evaluation.plots import plot_history
 from unmask.evaluation.history import write_history
-from unmask.verbs.export import export
+from unmask.evaluation.plots import plot_history
 from unmask.files import write_json, write_text
-from unmask.verbs.prepare import prepare
 from unmask.progress import say
 from unmask.training.checkpoint import RunState, run_lock
 from unmask.training.environment import describe_environment
 from unmask.training.fit import fit
+from unmask.verbs.evaluate import evaluate
+from unmask.verbs.export import export
+from unmask.verbs.prepare import prepare
 
 
 @dataclass(frozen=True)

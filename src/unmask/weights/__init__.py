@@ -1,1 +1,109 @@
-"""TODO."""
+"""Bundled networks: ONNX files, each beside a card that says what it is and where it comes from.
+
+`load` hands out the path of a file only after its SHA-256 agrees with its card, so a damaged or
+swapped network is an error and never a quiet source of other numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from unmask.errors import ModelError
+from unmask.files import sha256_file
+
+__all__ = ["Card", "load", "names", "read_card"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one bundled network."""
+
+    name: str
+    file: str
+    """File name beside the card."""
+    sha256: str
+    """Hex digest of the file's content."""
+    task: str
+    """``face_detection`` or ``deepfake_detection``."""
+    source: str
+    """Where the weights were taken from."""
+    licence: str
+    """SPDX identifier."""
+    made_by: str
+    """How the file was made from its source."""
+    parity: str
+    """How closely it repeats the original runtime."""
+    notes: str = ""
+
+
+def names(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Names of the networks that have a card, sorted."""
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def read_card(name: str, folder: Path = FOLDER) -> Card:
+    """The card of a bundled network.
+
+    Raises:
+        ModelError: ``model_missing`` (no such card), ``model_card`` (the card is not readable).
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise ModelError(
+            f"No bundled network is called '{name}'.",
+            code="model_missing",
+            hint=f"Bundled: {', '.join(names(folder)) or 'none'}.",
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _bad_card(path, str(error)) from error
+    if not isinstance(tree, dict):
+        raise _bad_card(path, "it is not a mapping")
+    known = {field.name for field in dataclasses.fields(Card)} - {"name"}
+    wanted = known - {"notes"}
+    if not wanted <= tree.keys() <= known or not all(isinstance(v, str) for v in tree.values()):
+        raise _bad_card(path, f"it needs text under exactly: {', '.join(sorted(wanted))}")
+    return Card(name=name, **{key: value.strip() for key, value in tree.items()})
+
+
+def load(name: str, folder: Path = FOLDER) -> Path:
+    """Path of a bundled network, its content checked against its card.
+
+    Args:
+        name: stem of the card, e.g. ``"libfacedetection"``.
+        folder: where cards and files lie.
+
+    Raises:
+        ModelError: ``model_missing`` (no card or no file), ``model_altered`` (other content than
+            the card's SHA-256), ``model_card``.
+    """
+    card = read_card(name, folder)
+    path = folder / card.file
+    if not path.is_file():
+        raise ModelError(
+            f"The file {card.file} of the network '{name}' is missing from {folder}.",
+            code="model_missing",
+            hint="Install unmask again.",
+        )
+    if sha256_file(path) != card.sha256:
+        raise ModelError(
+            f"{path} is not the file that its card describes: its SHA-256 differs.",
+            code="model_altered",
+            hint="Install unmask again.",
+        )
+    return path
+
+
+def _bad_card(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"The card {path} cannot be used: {reason}.",
+        code="model_card",
+        hint="Install unmask again.",
+    )

@@ -1,0 +1,59 @@
+"""Frames in, tracks of aligned crops out; one frame is alive at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unmask.config import ClipSpec
+from unmask.faces.align import align
+from unmask.faces.detect import FaceDetector
+from unmask.faces.track import Tracker
+from unmask.types import Crop, Frame, Track, Warn
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The people of a video, as far as its sampled frames show them."""
+
+    tracks: tuple[Track, ...]
+    """At most ``spec.max_faces``, the most prominent first."""
+    frames_seen: int
+    frames_with_face: int
+    """Frames with a face of at least ``spec.min_face_px``."""
+    warnings: tuple[Warn, ...] = ()
+
+
+def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> Extraction:
+    """Find, align and follow the faces of a video's sampled frames.
+
+    Crops are kept, frames are not, so memory does not grow with the frames' size.
+    """
+    tracker = Tracker()
+    seen = with_face = small = 0
+    for frame in frames:
+        seen += 1
+        found = detector(frame.image)
+        faces = [face for face in found if face.size_px >= spec.min_face_px]
+        small += len(found) - len(faces)
+        with_face += bool(faces)
+        tracker.update(
+            [
+                Crop(
+                    image=align(frame.image, face, spec.size_px, spec.margin),
+                    pts_seconds=frame.pts_seconds,
+                    frame_index=frame.index,
+                    face=face,
+                )
+                for face in faces
+            ]
+        )
+    warnings: tuple[Warn, ...] = ()
+    if small:
+        warnings = (
+            Warn(
+                "face_below_minimum",
+                f"{small} detections were smaller than {spec.min_face_px} px and are not used.",
+            ),
+        )
+    return Extraction(tracker.tracks(spec.max_faces), seen, with_face, warnings)

@@ -1,0 +1,93 @@
+import cv2
+import numpy as np
+import pytest
+from make_media import FACE_CENTRE_XY, FACE_SIDE_PX, gradient_frames, portrait_frames
+
+from unmask.config import ClipSpec
+from unmask.faces import align, extract, load_detector
+from unmask.types import Frame, UInt8Array
+
+DETECTOR = load_detector()
+SPEC = ClipSpec(frames=8, size_px=96)
+
+
+def _portrait(face_px: float, turn_deg: float = 0.0, side: int = 480) -> UInt8Array:
+    """The portrait with its face of ``face_px`` in the middle, turned."""
+    from skimage.data import astronaut
+
+    scale = face_px / FACE_SIDE_PX
+    move = cv2.getRotationMatrix2D(FACE_CENTRE_XY, turn_deg, scale)
+    move[:, 2] += np.array([side / 2, side / 2]) - FACE_CENTRE_XY
+    return cv2.warpAffine(
+        astronaut(), move, (side, side), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
+    )
+
+
+def _frames(images: list[UInt8Array]) -> list[Frame]:
+    return [Frame(image, float(number), number) for number, image in enumerate(images)]
+
+
+@pytest.mark.parametrize("face_px", [24, 40, 80, 160, 300])
+def test_a_face_is_found_at_every_size(face_px: float) -> None:
+    face = DETECTOR(_portrait(face_px))[0]
+    x0, y0, x1, y1 = face.box_xyxy_px
+    assert abs((x0 + x1) / 2 - 240) < 0.25 * face_px
+    assert abs((y0 + y1) / 2 - 240) < 0.25 * face_px
+    assert 0.7 < face.size_px / face_px < 1.4
+    eyes, mouth = face.keypoints_px[:2], face.keypoints_px[3:]
+    assert eyes[0, 0] < eyes[1, 0]
+    assert eyes[:, 1].max() < mouth[:, 1].min()
+
+
+def test_nothing_is_found_where_there_is_no_face() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    scenes = [noise, np.zeros((64, 64, 3), np.uint8), *gradient_frames(4, 320, 180)]
+    assert all(DETECTOR(scene) == [] for scene in scenes)
+
+
+def test_the_crop_stands_upright_whatever_the_tilt() -> None:
+    straight, tilted = _portrait(160), _portrait(160, turn_deg=20)
+    crops = [align(i, DETECTOR(i)[0], 96, 1.15).astype(float) for i in (straight, tilted)]
+    untouched = align(tilted, DETECTOR(straight)[0], 96, 1.15).astype(float)
+    inner = np.s_[16:80, 16:80]
+    assert (
+        np.abs(crops[0] - crops[1])[inner].mean() < 0.5 * np.abs(crops[0] - untouched)[inner].mean()
+    )
+
+
+def test_a_moving_face_stays_one_track() -> None:
+    frames = _frames(list(portrait_frames(40, 480, 270, seed=3)))[::5]
+    extraction = extract(frames, SPEC, DETECTOR)
+    assert len(extraction.tracks) == 1
+    assert len(extraction.tracks[0].crops) == extraction.frames_with_face == 8
+    assert extraction.tracks[0].crops[0].image.shape == (96, 96, 3)
+
+
+def test_two_people_stay_two_tracks_over_a_gap_and_a_cut() -> None:
+    """The second person is darkened and mirrored; they change seats after three empty frames."""
+    one = _portrait(120, side=300)
+    other = (one[:, ::-1] * np.array([0.5, 0.6, 0.8])).astype(np.uint8)
+    empty = next(gradient_frames(1, 600, 300))
+    images = [np.hstack([one, other])] * 4 + [empty] * 3 + [np.hstack([other, one])] * 4
+    tracks = extract(_frames(images), SPEC, DETECTOR).tracks
+    assert len(tracks) == 2
+    assert [len(track.crops) for track in tracks] == [8, 8]
+    for track in tracks:
+        sides = [crop.face.box_xyxy_px[0] < 300 for crop in track.crops]
+        assert sides[:4] == [sides[0]] * 4
+        assert sides[4:] == [not sides[0]] * 4
+
+
+def test_a_face_below_the_minimum_is_told_and_not_used() -> None:
+    extraction = extract(_frames([_portrait(40)]), ClipSpec(min_face_px=64), DETECTOR)
+    assert extraction.tracks == ()
+    assert extraction.frames_with_face == 0
+    assert [warning.code for warning in extraction.warnings] == ["face_below_minimum"]
+
+
+def test_shrinking_does_not_alias() -> None:
+    stripes = np.zeros((800, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    face = DETECTOR(_portrait(300))[0]
+    crop = align(stripes, face, 32, 1.15)
+    assert np.abs(crop.astype(int) - 127).max() < 40

@@ -1,0 +1,38 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from unmask import weights
+from unmask.errors import ModelError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for suffix in ("onnx", "yaml"):
+        shutil.copy(weights.FOLDER / f"libfacedetection.{suffix}", tmp_path)
+    return tmp_path
+
+
+def _code(folder: Path, name: str = "libfacedetection") -> str:
+    with pytest.raises(ModelError) as caught:
+        weights.load(name, folder)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_every_bundled_file_agrees_with_its_card(name: str) -> None:
+    assert weights.load(name).is_file()
+    assert weights.read_card(name).licence
+
+
+def test_missing_and_altered_files_are_told(folder: Path) -> None:
+    assert weights.load("libfacedetection", folder).parent == folder
+    file = folder / "libfacedetection.onnx"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    assert _code(folder) == "model_altered"
+    file.unlink()
+    assert _code(folder) == "model_missing"
+    assert _code(folder, "nothing") == "model_missing"
+    (folder / "libfacedetection.yaml").write_text("file: [")
+    assert _code(folder) == "model_card"
