@@ -15,13 +15,18 @@ from unmask.types import Clip, UInt8Array
 SIDE = 16
 BITS = SIDE * SIDE
 CROPS = 3  # hashed a clip: the first, the middle and the last
+INFORMATIVE_BITS = range(BITS // 8, BITS * 7 // 8)  # set; a black or flat crop has fewer
 
 
 def fingerprint(clip: Clip) -> tuple[str, ...]:
-    """Hashes (64 hex digits each) of a clip's first, middle and last crop."""
+    """Hashes (64 hex digits each) of a clip's first, middle and last crop.
+
+    Crops with next to no structure are left out: all black pictures look the same.
+    """
     there = np.flatnonzero(clip.mask)
     chosen = sorted({there[round(share * (len(there) - 1))] for share in np.linspace(0, 1, CROPS)})
-    return tuple(dhash(clip.frames[slot]) for slot in chosen)
+    hashes = (dhash(clip.frames[slot]) for slot in chosen)
+    return tuple(bits for bits in hashes if int(bits, 16).bit_count() in INFORMATIVE_BITS)
 
 
 def dhash(image: UInt8Array) -> str:

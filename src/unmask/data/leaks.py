@@ -17,8 +17,12 @@ from unmask.clips import ClipStore, StoreEntry
 from unmask.clips.fingerprint import as_words
 from unmask.errors import LeakError
 
-NEAR_BITS = 12
-"""Crops whose hashes differ in at most this many of 256 bits are near-duplicates."""
+NEAR_BITS = 24
+"""Crops whose hashes differ in at most this many of 256 bits are near-duplicates.
+
+Measured: re-encoded and reused recordings lie at 2-22 bits; other videos of the same people in the
+same studio at 45 and more; stills of different people in a set of 15,000 at 28 and more.
+"""
 
 _BLOCK = 1024  # rows of hashes compared at once
 

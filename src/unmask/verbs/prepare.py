@@ -24,7 +24,7 @@ from unmask.clips.store import RECORDS_FILE
 from unmask.clips.workers import Outcome, run_tasks
 from unmask.config import ClipSpec, DataConfig
 from unmask.data import Manifest, Source, as_file, find_twins, locate, read_manifest, sha256_of
-from unmask.errors import ConfigError, MediaError, UnmaskError
+from unmask.errors import ConfigError, DatasetError, MediaError, UnmaskError
 from unmask.faces.detect import DEFAULT, FACE_DETECTORS, FaceDetector, load_detector
 from unmask.files import write_text
 from unmask.progress import Progress
@@ -180,9 +180,7 @@ def prepare(
                 _take_in(writer, outcome, timeout_seconds)
                 progress.advance()
         writer.commit()
-        twins = find_twins(list(writer.entries.values()))
-        if twins:  # copies are kept in one split, where the splits are ours to choose
-            manifest = read_manifest(data, data_config, seed, links=twins)
+        manifest = _with_twins_together(manifest, writer.entries, data_config, seed)
         records = _with_hashes(manifest, writer.entries)
         write_records(out / RECORDS_FILE, records)
         report = _report(manifest, writer, len(todo), time.monotonic() - began)
@@ -309,6 +307,20 @@ def _note_failure(
     writer.append(
         StoreEntry(record, "failed", code, message, size_bytes=size_bytes, mtime_ns=mtime_ns)
     )
+
+
+def _with_twins_together(
+    manifest: Manifest, entries: Mapping[str, StoreEntry], config: DataConfig, seed: int
+) -> Manifest:
+    """Split anew with copies of a recording in one group, where the splits are ours to choose."""
+    here = [entries[record.path] for record in manifest.records]
+    twins = find_twins(here)
+    if not twins:
+        return manifest
+    try:
+        return read_manifest(manifest.root, config, seed, links=twins)
+    except DatasetError:
+        return manifest  # nothing but copies: the leak check before training will say so
 
 
 def _with_hashes(manifest: Manifest, entries: Mapping[str, StoreEntry]) -> list[VideoRecord]:
