@@ -111,8 +111,8 @@ def evaluate(
 ) -> None:
     """Score a split and write metrics, predictions and plots."""
     _need_training()
-    from unmask.verbs.evaluate import evaluate as run
     from unmask.report import experiment_text
+    from unmask.verbs.evaluate import evaluate as run
 
     tree = run(model, data, split=split, out=results)
     if as_json:
@@ -143,8 +143,8 @@ def detect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
-    from unmask.verbs.detect import detect_many
     from unmask.report import verdict_json, verdict_text
+    from unmask.verbs.detect import detect_many
 
     failed = False
     for verdict in detect_many(videos, model=model, frames=frames):

@@ -39,7 +39,7 @@ class FaceMesh:
 
     def __init__(self, model: Path | None = None) -> None:
         try:
-            from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-not-found]
+            from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise MissingExtraError(
                 "The face mesh needs LiteRT.", hint="pip install ai-edge-litert"

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from unmask import weights
+from unmask.faces.align import roll_radians
 from unmask.types import Face, FloatArray, UInt8Array
 
 STRIDES = (8, 16, 32)
@@ -21,6 +22,9 @@ NMS_OVERLAP = 0.3
 # look finds nothing, a second one sees the picture small, in the middle of a border.
 SECOND_LOOK_PX = 192
 SECOND_LOOK_BORDER_PX = 64
+# The network draws the keypoints of tilted faces too upright. Over 1,044 faces tilted by up to 30
+# degrees, the true roll is 1.25-1.52 times what its keypoints say (correlation 0.87).
+ROLL_GAIN = 1.4
 
 
 class LibFaceDetection:
@@ -124,7 +128,16 @@ def _sigmoid(logit: FloatArray) -> FloatArray:
 
 def _face(row: FloatArray) -> Face:
     x0, y0, x1, y1 = (float(value) for value in row[1:5])
-    return Face((x0, y0, x1, y1), row[5:].reshape(5, 2).copy(), float(row[0]))
+    return Face((x0, y0, x1, y1), _tilted(row[5:].reshape(5, 2)), float(row[0]))
+
+
+def _tilted(keypoints_px: FloatArray) -> FloatArray:
+    """Keypoints turned about their middle by what the network leaves out of the roll."""
+    more = (ROLL_GAIN - 1) * roll_radians(keypoints_px)
+    across, down = np.cos(more), np.sin(more)
+    turn = np.array([[across, down], [-down, across]], np.float32)
+    middle = keypoints_px.mean(axis=0)
+    return np.asarray((keypoints_px - middle) @ turn + middle, np.float32)
 
 
 def _centre_inside(row: FloatArray, width: int, height: int) -> bool:
