@@ -6,6 +6,7 @@ file is told by `unmask.errors.MediaError` and its code.
 """
 
 from unmask.media.container import Limits
+from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
 from unmask.media.probe import MediaInfo, probe
@@ -18,6 +19,8 @@ __all__ = [
     "Video",
     "open_video",
     "probe",
+    "read_credentials",
     "read_image",
+    "read_trust_anchors",
     "sample",
 ]

@@ -25,7 +25,7 @@ from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import sha256_file
 from unmask.inference import Model, load_model
 from unmask.inference.session import TASK as BUNDLED_TASK
-from unmask.media import Coverage, Limits, MediaInfo, read_image
+from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
     ClipLogits,
@@ -48,6 +48,7 @@ def detect(
     faces: str | FaceDetector = DEFAULT_FACES,
     frames: int = FRAMES,
     limits: Limits | None = None,
+    trust_anchors: str | None = None,
 ) -> Verdict:
     """Judge one video or still.
 
@@ -58,6 +59,7 @@ def detect(
         faces: name of a face detector, or one that is loaded.
         frames: looked at over the whole video, rounded up to whole clips of the model.
         limits: what the file may ask for.
+        trust_anchors: PEM certificates by which the signers of Content Credentials are trusted.
 
     Returns:
         A verdict in any case that concerns the file: with a score, with an abstention and its
@@ -66,7 +68,15 @@ def detect(
     Raises:
         ModelError: no model, or one that cannot be used.
     """
-    return next(detect_many([path], model=model, faces=faces, frames=frames, limits=limits))
+    verdicts = detect_many(
+        [path],
+        model=model,
+        faces=faces,
+        frames=frames,
+        limits=limits,
+        trust_anchors=trust_anchors,
+    )
+    return next(verdicts)
 
 
 def detect_many(
@@ -76,15 +86,30 @@ def detect_many(
     faces: str | FaceDetector = DEFAULT_FACES,
     frames: int = FRAMES,
     limits: Limits | None = None,
+    trust_anchors: str | None = None,
 ) -> Iterator[Verdict]:
     """`detect` for many files: the networks are loaded once, at the call, one verdict a file."""
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
-    network = model if isinstance(model, Model) else load_model(model or _bundled())
-    finder = load_detector(faces, _threads()) if isinstance(faces, str) else faces
+    network = open_model(model)
+    finder = open_faces(faces) if isinstance(faces, str) else faces
     spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
-    walk = _Walk(network, finder, spec, limits)
+    walk = _Walk(network, finder, spec, limits, trust_anchors)
     return (walk.judge(Path(path)) for path in paths)
+
+
+def open_model(model: str | Path | Model | None) -> Model:
+    """What `detect` takes as its ``model``, loaded; the bundled one for None.
+
+    Raises:
+        ModelError: no model, or one that cannot be used.
+    """
+    return model if isinstance(model, Model) else load_model(model or _bundled())
+
+
+def open_faces(name: str = DEFAULT_FACES) -> FaceDetector:
+    """The face detector that `detect` uses, loaded."""
+    return load_detector(name, _threads())
 
 
 @dataclass(frozen=True)
@@ -95,6 +120,7 @@ class _Walk:
     faces: FaceDetector
     spec: ClipSpec
     limits: Limits | None
+    trust_anchors: str | None
 
     def judge(self, path: Path) -> Verdict:
         clock = _Clock()
@@ -166,6 +192,7 @@ class _Walk:
                 "weights_sha256": self.model.sha256,
                 "task": TASK,
             },
+            provenance=read_credentials(path, self.trust_anchors) if video else None,
             warnings=tuple(dict.fromkeys(warnings)),
             limitations=tuple(self.model.metadata.get("limitations", ())),
             runtime=clock.facts(self.model.device),
