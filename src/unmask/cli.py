@@ -140,20 +140,50 @@ def detect(
         str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="A page to check it by: one file, or a folder for several videos."),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="The video with boxes, scores and a timeline: an .mp4, or a folder."),
+    ] = None,
+    trust_anchors: Annotated[
+        Path | None,
+        typer.Option(help="PEM certificates of signers whose Content Credentials are trusted."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
+    from unmask.media import read_trust_anchors
     from unmask.report import verdict_json, verdict_text
-    from unmask.verbs.detect import detect_many
+    from unmask.report.illustrate import illustrate, outputs
+    from unmask.verbs.detect import detect_many, open_faces, open_model
 
+    pages = outputs(videos, html, ".html")
+    films = outputs(videos, annotate, ".mp4")
+    anchors = read_trust_anchors(trust_anchors) if trust_anchors else None
+    network, finder = open_model(model), open_faces()
     failed = False
-    for verdict in detect_many(videos, model=model, frames=frames):
+    verdicts = detect_many(
+        videos, model=network, faces=finder, frames=frames, trust_anchors=anchors
+    )
+    for number, verdict in enumerate(verdicts):
         failed |= verdict.status == "failed"
         if as_json:
             sys.stdout.write(verdict_json(verdict) + "\n")
             sys.stdout.flush()
         else:
             out.print(verdict_text(verdict), markup=False)
+        for notice in illustrate(
+            videos[number],
+            verdict,
+            html=pages[number],
+            annotate=films[number],
+            model=network,
+            faces=finder,
+        ):
+            err.print(f"{notice.message} [{notice.code}]", style="dim", markup=False)
     if failed:
         raise typer.Exit(EXIT_SOME_INPUTS)
 

@@ -18,8 +18,8 @@ CELLS = 6
 COVER = 2
 """Cells a side that one grey square covers: a third of the crop."""
 LEAST_DROP = 1.0
-"""Falls of the logit are shown relative to the largest one, or to this where that is less: a model that
-nothing moves must not look decided."""
+"""The fall of the logit that is shown at full strength where nothing falls by more:
+a model that nothing moves must not look decided."""
 
 
 @dataclass(frozen=True)
