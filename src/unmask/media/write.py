@@ -24,6 +24,7 @@ from unmask.types import UInt8Array, Warn
 
 _TICK = Fraction(1, 90_000)
 _BT709 = 1  # ITU-T H.273
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _LEAD_SECONDS = 0.5  # how far sound is written ahead of the pictures
 
 
@@ -121,7 +122,7 @@ class _Sound:
         self.warnings: list[Warn] = []
         self._out, self._origin = out, origin_seconds
         self._targets: dict[int, AudioStream] = {}
-        self._encoded: set[int] = set()
+        self._resamplers: dict[int, av.AudioResampler] = {}  # of those that are encoded anew
         self._packets: Iterator[Packet[Any]] = iter(())
         self._held: Packet[Any] | None = None
         if path is not None:
@@ -142,7 +143,11 @@ class _Sound:
             else:
                 stream.discard = Discard.all
         for stream in streams:
-            self._add(stream)
+            context = stream.codec_context
+            if context.sample_rate and context.channels and stream.time_base:
+                self._add(stream)
+            else:  # FFmpeg's muxer divides by these
+                self._lost()
         if self._targets:
             self._packets = self._demux(source, streams)
 
@@ -152,10 +157,11 @@ class _Sound:
             if av.Codec(name, "r").canonical_name in self._out.supported_codecs:
                 self._targets[stream.index] = self._out.add_stream_from_template(stream)
                 return
-            target = self._out.add_stream("aac", rate=stream.codec_context.sample_rate)
-            target.codec_context.layout = stream.codec_context.layout
-            self._targets[stream.index] = target
-            self._encoded.add(stream.index)
+            context = stream.codec_context
+            rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000
+            layout = "mono" if context.channels == 1 else "stereo"
+            self._targets[stream.index] = self._out.add_stream("aac", rate=rate, layout=layout)
+            self._resamplers[stream.index] = av.AudioResampler("fltp", layout, rate)
             message = f"The sound ({name}) does not fit into MP4 and was made AAC."
             self.warnings.append(Warn("sound_converted", message))
         except PYAV_ERRORS:
@@ -190,11 +196,15 @@ class _Sound:
         target = self._targets.get(packet.stream.index)
         if target is None:
             return
-        if packet.stream.index in self._encoded:
+        resampler = self._resamplers.get(packet.stream.index)
+        if resampler is not None:
             for frame in cast(list[av.AudioFrame], packet.decode()):
                 frame.pts = self._shifted(frame.pts, frame.time_base)
-                self._out.mux(target.encode(frame))
+                for piece in resampler.resample(frame):
+                    self._out.mux(target.encode(piece))
             if packet.dts is None:  # the last, empty one
+                for piece in resampler.resample(None):
+                    self._out.mux(target.encode(piece))
                 self._out.mux(target.encode(None))
         elif packet.dts is not None and packet.size:
             packet.dts = self._shifted(packet.dts, packet.time_base)

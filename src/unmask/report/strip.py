@@ -110,10 +110,9 @@ class Strip:
         colour = PEOPLE[person.person_id % len(PEOPLE)]
         low, high = top_px + round(3 * self._unit), top_px + self._row - round(5 * self._unit)
         baseline = high - round(3 * self._unit)
-        self._write(
-            self._still, f"person {person.person_id}: {short_score(person.score)}", (round(14 * self._unit), baseline),
-            0.42 * self._unit, colour,
-        )  # fmt: skip
+        words = f"person {person.person_id}: {short_score(person.score)}"
+        at = (round(14 * self._unit), baseline)
+        self._write(self._still, words, at, 0.42 * self._unit, colour)
         cv2.rectangle(self._still, (self._left, low), (self._right, high), _LANE, -1)
         for segment in person.segments:
             start, end = self._x(segment.start_seconds), self._x(segment.end_seconds)
