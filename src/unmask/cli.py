@@ -175,14 +175,16 @@ def detect(
             sys.stdout.flush()
         else:
             out.print(verdict_text(verdict), markup=False)
-        for notice in illustrate(
+        notices, whole = illustrate(
             videos[number],
             verdict,
             html=pages[number],
             annotate=films[number],
             model=network,
             faces=finder,
-        ):
+        )
+        failed |= not whole
+        for notice in notices:
             err.print(f"{notice.message} [{notice.code}]", style="dim", markup=False)
     if failed:
         raise typer.Exit(EXIT_SOME_INPUTS)

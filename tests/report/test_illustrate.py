@@ -39,10 +39,17 @@ def test_names_that_do_not_fit(tmp_path: Path, videos: int, name: str) -> None:
 
 def test_a_bad_output_stops_nothing_else(tmp_path: Path, verdict: Verdict) -> None:
     page, film = tmp_path / "x.html", tmp_path / "x.mp4"
-    notices = illustrate(tmp_path / "still.png", verdict, html=page, annotate=film)
+    notices, whole = illustrate(tmp_path / "still.png", verdict, html=page, annotate=film)
+    assert not whole
     assert [notice.code for notice in notices] == ["annotate_still"]
     assert page.is_file()
     assert not film.exists()
+
+
+def test_a_folder_that_is_none(tmp_path: Path, verdict: Verdict) -> None:
+    (tmp_path / "file").touch()
+    notices, whole = illustrate("gone.mp4", verdict, html=tmp_path / "file" / "x.html")
+    assert ([notice.code for notice in notices], whole) == (["output_unwritable"], False)
 
 
 def test_the_command(crowd: Path, model_path: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 
 from unmask.clips import STILL_SUFFIXES
@@ -53,7 +54,9 @@ def write_annotated(
         What a viewer must know: sound that was lost or converted, frames looked at too seldom.
 
     Raises:
-        InputError: ``annotate_still``, ``annotate_too_long`` (over an hour), ``annotate_itself``.
+        InputError: ``annotate_still``, ``annotate_too_long`` (over an hour), ``annotate_itself``,
+            ``annotate_failed`` (the encoder refused).
+        OSError: the folder cannot be written to.
         MediaError: the file cannot be read as video.
     """
     path = Path(path)
@@ -75,7 +78,13 @@ def write_annotated(
                 hint="Cut out the part that matters.",
             )
         with atomic_path(out) as temporary:
-            warnings = _write(temporary, path, video, verdict, progress)
+            try:
+                warnings = _write(temporary, path, video, verdict, progress)
+            except av.FFmpegError as error:
+                raise InputError(
+                    f"{path.name} could not be written as MP4: {error.strerror}.",
+                    code="annotate_failed",
+                ) from error
     return warnings + _sparse(verdict)
 
 

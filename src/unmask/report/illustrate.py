@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from unmask.errors import InputError, UnmaskError
+from unmask.errors import InputError
 from unmask.faces import FaceDetector
 from unmask.inference import Model
 from unmask.types import Verdict, Warn
@@ -54,27 +54,37 @@ def illustrate(
     annotate: Path | None = None,
     model: Model | None = None,
     faces: FaceDetector | None = None,
-) -> list[Warn]:
+) -> tuple[list[Warn], bool]:
     """Write the page and the annotated video that are wanted.
 
     Returns:
-        What could not be done or must be known; a bad input stops neither the other file nor the
-        next video.
+        What could not be done or must be known, and whether all was written; a file that cannot be
+        made stops neither the other one nor the next video. Of a video that could not be read
+        there is a page, and no annotated video.
     """
     notices: list[Warn] = []
+    whole = True
     if html is not None:
         from unmask.report.html import write_html
 
-        write_html(html, path, verdict, model=model, faces=faces)
+        try:
+            write_html(html, path, verdict, model=model, faces=faces)
+        except OSError as error:
+            notices.append(_unwritable(html, error))
+            whole = False
     if annotate is not None and verdict.status == "completed":
         from unmask.report.annotate import write_annotated
 
         try:
             notices += write_annotated(annotate, path, verdict, progress=True)
         except InputError as error:
-            notices.append(_notice(error))
-    return notices
+            notices.append(Warn(error.code, str(error)))
+            whole = False
+        except OSError as error:
+            notices.append(_unwritable(annotate, error))
+            whole = False
+    return notices, whole
 
 
-def _notice(error: UnmaskError) -> Warn:
-    return Warn(error.code, str(error))
+def _unwritable(path: Path, error: OSError) -> Warn:
+    return Warn("output_unwritable", f"Cannot write {path}: {error.strerror or error}.")

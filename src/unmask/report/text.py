@@ -56,6 +56,7 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.score is not None:  # without a score the text above gives the reasons
         lines += [f"  {'reason':<10} {reason.message}" for reason in verdict.reasons]
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
+    lines += [_credentials_line(verdict.provenance)]
     lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
     lines += [f"  {'note':<10} {limitation}" for limitation in verdict.limitations]
     return _joined(lines)
@@ -107,6 +108,19 @@ def _model_line(verdict: Verdict) -> str:
     seconds = verdict.runtime.get("seconds")
     time = "" if seconds is None else f"; {seconds:.1f} s on {verdict.runtime.get('device')}"
     return f"  {'model':<10} {verdict.model.get('name')} {verdict.model.get('version')}{time}"
+
+
+def _credentials_line(found: Mapping[str, Any] | None) -> str:
+    """Only where there is something: that most files carry nothing is no news."""
+    if found is None or found["state"] not in ("present", "unreadable"):
+        return ""
+    if found["state"] == "unreadable":
+        state = f"cannot be read: {'; '.join(found['problems'])}"
+    else:
+        valid = "valid" if found["valid"] else f"not valid ({', '.join(found['problems'])})"
+        trust = {True: "trusted", False: "not trusted", None: "not looked up"}[found["trusted"]]
+        state = f"{valid}; signer {found['issuer'] or 'without a name'}, {trust}"
+    return f"  {'origin':<10} Content Credentials {state}"
 
 
 def experiment_text(results: Mapping[str, Any]) -> str:
