@@ -58,13 +58,7 @@ def evaluate(
     scorer = _open(model)
     out = out or _default_out(model, split)
     store = _clips(data, out, scorer.spec)
-    items = clip_items(store, split, main_track_only=False)
-    if not items:
-        raise DatasetError(
-            f"The {split} split of {store.path} has no clip.",
-            code="dataset_empty_split",
-            hint="Choose another --split, or see problems.csv in the store.",
-        )
+    items = _items(store, split)
     began = time.perf_counter()
     scores = scorer.score(store, items)
     seconds = time.perf_counter() - began
@@ -82,6 +76,31 @@ def evaluate(
     _write(out, tree, predictions, scorer.calibration)
     say(f"Results of {len(predictions)} {split} videos are in {out}.")
     return tree
+
+
+def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
+    """Only the rows of `evaluate`: one a video, judged or not; nothing is written but clips.
+
+    Args:
+        model: as in `evaluate`.
+        data: as in `evaluate`; a folder of videos is prepared beside the model.
+        split: as in `evaluate`.
+    """
+    scorer = _open(model)
+    store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.spec)
+    items = _items(store, split)
+    return predictions_of(store, split, items, scorer.score(store, items), scorer.calibration)
+
+
+def _items(store: ClipStore, split: str) -> list[ClipItem]:
+    items = clip_items(store, split, main_track_only=False)
+    if not items:
+        raise DatasetError(
+            f"The {split} split of {store.path} has no clip.",
+            code="dataset_empty_split",
+            hint="Choose another --split, or see problems.csv in the store.",
+        )
+    return items
 
 
 @dataclass(frozen=True)
