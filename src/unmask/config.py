@@ -24,6 +24,8 @@ from unmask.errors import ConfigError
 
 T = TypeVar("T")
 
+FRAMES_LOOKED_AT = 32  # in a video to be judged, unless asked otherwise
+
 
 @dataclass(frozen=True)
 class ClipSpec:
@@ -50,6 +52,10 @@ class ClipSpec:
         _check(0.8 <= self.margin <= 3.0, "clip.margin", "within 0.8-3.0", self.margin)
         _check(self.clips >= 1, "clip.clips", "at least 1", self.clips)
         _check(self.max_faces >= 1, "clip.max_faces", "at least 1", self.max_faces)
+
+    def looking_at(self, frames: int) -> ClipSpec:
+        """The same crops, in as many clips as it takes to look at ``frames`` frames of a video."""
+        return dataclasses.replace(self, clips=-(-frames // self.frames))
 
     @property
     def hash(self) -> str:

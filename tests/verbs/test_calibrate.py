@@ -7,8 +7,8 @@ import pytest
 import torch
 from stores import make_store
 
-from unmask.config import ModelConfig, TrainConfig
-from unmask.errors import DatasetError
+from unmask.config import ClipSpec, ModelConfig, TrainConfig
+from unmask.errors import DatasetError, StoreError
 from unmask.inference import load_model
 from unmask.models import build, load_checkpoint, save_model
 from unmask.scoring import Calibration
@@ -60,3 +60,13 @@ def test_every_file_gets_the_new_calibration_and_keeps_its_weights(pth: Path, st
 def test_a_split_without_videos_is_named(pth: Path, store: Path) -> None:
     with pytest.raises(DatasetError, match="nowhere"):
         calibrate(pth, [store], split="nowhere")
+
+
+def test_a_store_may_look_at_more_of_a_video_but_not_at_other_crops(
+    pth: Path, tmp_path: Path
+) -> None:
+    spec = ClipSpec(frames=3, size_px=32, clips=4)
+    assert len(score_split(pth, make_store(tmp_path / "more", spec), "val")) == 12
+    wider = ClipSpec(frames=3, size_px=32, margin=1.5)
+    with pytest.raises(StoreError, match="margin"):
+        score_split(pth, make_store(tmp_path / "wider", wider), "val")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unmask import evaluation, report
-from unmask.clips import ClipStore
-from unmask.config import ClipSpec, DataConfig, LoopConfig
+from unmask.clips import ClipStore, check_spec
+from unmask.config import FRAMES_LOOKED_AT, ClipSpec, DataConfig, LoopConfig
 from unmask.data.cache import ShardCache
 from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
 from unmask.errors import DatasetError, ModelError
@@ -210,8 +210,13 @@ def _default_out(model: Path, split: str) -> Path:
 
 
 def _clips(data: Path, out: Path, spec: ClipSpec) -> ClipStore:
+    """The store that ``data`` is, with as many clips a video as it likes; or one made of it that
+    looks at videos as `detect` does."""
     if (data / "store.json").exists():
-        return ClipStore.open(data, spec)
+        store = ClipStore.open(data)
+        check_spec(data, replace(store.spec, clips=spec.clips), spec)
+        return store
     folder = out / "clips"
+    spec = spec.looking_at(FRAMES_LOOKED_AT)
     prepare(data, folder, clip=spec, data_config=DataConfig())
     return ClipStore.open(folder, spec)
