@@ -107,6 +107,10 @@ class LossConfig:
     label_smoothing: float = 0.0
     frame_weight: float = 0.0
     """Share of the same loss on the frame logits, added to the clip's."""
+    teacher: str = ""
+    """A ``best_model.pth`` or ``.safetensors`` whose scores are learned as well (distillation)."""
+    teacher_weight: float = 1.0
+    """Share of the cross-entropy to the teacher's clip scores, added to the clip's."""
     patch_weight: float = 1.0
     """Share of the cross-entropy on the patch map, where there is one and masks are known."""
 

@@ -70,6 +70,11 @@ def patch_loss(logits: Tensor, patches: PatchTargets) -> Tensor:
     return (each * seen).sum() / seen.sum().clamp(min=1)
 
 
+def distillation(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Mean cross-entropy of logits ``(B,)`` to a teacher's scores (Hinton et al. 2015)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), teacher.float().sigmoid())
+
+
 def binary_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Element-wise cross-entropy in float32; smoothing moves both targets towards one half."""
     targets = _smooth(labels, label_smoothing)

@@ -52,7 +52,8 @@ def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> Run
     model = build(config.model, config.clip.size_px)
     if config.loop.start_from:
         _start_from(model, Path(config.loop.start_from))
-    state = Trainer(fabric, config, model, train, val, run).fit()
+    teacher = _teacher(config) if config.loss.teacher else None
+    state = Trainer(fabric, config, model, train, val, run, teacher).fit()
     if fabric.is_global_zero:
         calibrate(fabric, val, run)
     fabric.barrier()
@@ -94,6 +95,20 @@ def _start_from(model: Detector, path: Path) -> None:
             code="model_mismatch",
             hint="Use the model settings that it was trained with.",
         ) from error
+
+
+def _teacher(config: TrainConfig) -> Detector:
+    """The detector to learn from; it must look at the same crops."""
+    teacher, about = load_checkpoint(Path(config.loss.teacher))
+    ours, theirs = config.clip, about.config.clip
+    if (ours.size_px, ours.margin) != (theirs.size_px, theirs.margin):
+        raise ModelError(
+            f"loss.teacher looks at crops of {theirs.size_px} px with margin {theirs.margin}, "
+            f"this run at {ours.size_px} px with margin {ours.margin}.",
+            code="model_mismatch",
+            hint="Set clip.size_px and clip.margin to the teacher's.",
+        )
+    return teacher
 
 
 def _loaders(

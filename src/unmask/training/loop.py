@@ -19,7 +19,7 @@ from unmask.augment import Augment
 from unmask.config import TrainConfig
 from unmask.data.loader import Batch, ClipLoader, TrainingData
 from unmask.errors import RunError
-from unmask.models import Detector, build_loss, save_model
+from unmask.models import Detector, Output, build_loss, distillation, save_model
 from unmask.progress import Progress, say
 from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
 from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
@@ -47,6 +47,7 @@ class Trainer:
         train: what to train on.
         val: loader of the validation split, every track of it.
         run: folder of the run.
+        teacher: a trained detector whose scores are learned as well.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Trainer:
         train: TrainingData,
         val: ClipLoader,
         run: Path,
+        teacher: Detector | None = None,
     ) -> None:
         self.fabric, self.config, self.run = fabric, config, run
         self.train_loader, self.val_loader = train, val
         self.plain_model = model
+        self.teacher = None if teacher is None else teacher.to(fabric.device).eval()
         optimizer = build_optimizer(model, config.optim, fabric.device)
         if config.loop.channels_last:
             model.to(memory_format=torch.channels_last)
@@ -271,10 +274,19 @@ class Trainer:
             with self.fabric.no_backward_sync(self.model, enabled=not last):
                 output = self.forward(part.clips, part.mask)
                 loss = self.loss(output, part.labels, part.mask, part.patches)
+                loss = loss + self._distillation(part, output)
                 loss = loss * (len(part) / len(batch))
                 self.fabric.backward(loss)
             total += loss.detach()
         return float(torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean")))
+
+    def _distillation(self, part: Batch, output: Output) -> torch.Tensor:
+        """How far the clip logits are from the teacher's; 0 without one."""
+        if self.teacher is None:
+            return torch.zeros((), device=self.fabric.device)
+        with torch.no_grad(), self.fabric.autocast():
+            taught = self.teacher(part.clips, part.mask).clip_logit
+        return self.config.loss.teacher_weight * distillation(output.clip_logit, taught)
 
     def _seed_step(self) -> torch.Generator:
         """Seeds dropout for this step and gives the generator of its augmentations."""
