@@ -33,7 +33,7 @@ def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
         DatasetError: ``dataset_empty_split`` when train or val has no clip.
         RunError: see `unmask.training.checkpoint` and `unmask.training.loop`.
     """
-    fabric = build_fabric(config.loop)
+    fabric = build_fabric(config.loop, config.model)
     state: RunState = fabric.launch(_fit, to_dict(config), data, run)  # type: ignore[arg-type]
     return state
 
