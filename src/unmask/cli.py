@@ -80,7 +80,9 @@ def prepare(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="A dataset folder, or a store of clips.")],
+    data: Annotated[
+        Path, typer.Argument(help="A dataset folder, a store of clips, or a bank of faces (.npz).")
+    ],
     words: Words = None,
     config: Config = None,
     run_folder: Annotated[
@@ -95,7 +97,7 @@ def train(
     report = run(data, config=config, out=run_folder, overrides=words or ())
     if as_json:
         _print_json(report.results)
-    else:
+    elif report.results:
         out.print((report.run / "results" / "experiment_report.txt").read_text(encoding="utf-8"))
 
 
@@ -119,6 +121,37 @@ def evaluate(
         _print_json(tree)
     else:
         out.print(experiment_text(tree))
+
+
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or a .safetensors file.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", "-d", help="A dataset folder or a store; repeatable.")
+    ],
+    split: Annotated[str, typer.Option(help="train, val or test: one never trained on.")] = "val",
+    name: Annotated[str, typer.Option(help="A new name for the model.")] = "",
+    version: Annotated[str, typer.Option(help="A new version for the model.")] = "",
+    pth: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The .pth to write; default: in place.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit score, threshold and evidence words of a trained model anew, on labelled videos."""
+    _need_training()
+    from unmask.verbs.calibrate import calibrate as run
+
+    report = run(model, data, split=split, name=name, version=version, out=pth)
+    if as_json:
+        _print_json({"model": str(report.model), **report.calibration.to_dict()})
+    else:
+        fitted = report.calibration
+        out.print(
+            f"{report.model}: fitted on {fitted.authentic} authentic and {fitted.manipulated} "
+            f"manipulated videos; threshold {fitted.threshold:.3f} calls "
+            f"{fitted.expected_bpcer or 0:.1%} of the authentic ones manipulated and misses "
+            f"{fitted.expected_apcer or 0:.1%} of the manipulated ones."
+        )
 
 
 @app.command()

@@ -49,7 +49,8 @@ def heatmap(model: Model, crop: UInt8Array) -> Heatmap:
         raise ValueError(f"crop must be ({side}, {side}, 3) uint8, got {crop.shape} {crop.dtype}")
     if model.has_patches:
         patches = model.patch_logits(crop[None, None], np.ones((1, 1), np.bool_))[0, 0]
-        return Heatmap(np.asarray(0.5 * (1 + np.tanh(0.5 * patches)), np.float32), "patches")
+        values = np.nan_to_num(0.5 * (1 + np.tanh(0.5 * patches)))  # NaN: a patch not looked at
+        return Heatmap(np.asarray(values, np.float32), "patches")
     return Heatmap(_by_occlusion(model, crop), "occlusion")
 
 

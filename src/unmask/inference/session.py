@@ -170,8 +170,7 @@ def _about(path: Path, session: ort.InferenceSession) -> dict[str, Any]:
         raise _foreign(path, "its description is not JSON") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
-    fits = inputs == _INPUTS and outputs[: len(_OUTPUTS)] == _OUTPUTS
-    if not isinstance(about, dict) or not fits:
+    if not isinstance(about, dict) or inputs != _INPUTS or outputs[:2] != _OUTPUTS:
         raise _foreign(path, f"it maps {inputs} to {outputs}")
     return about
 

@@ -5,7 +5,6 @@ media -> faces -> clips -> model -> pooling -> calibration -> verdict, on the li
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 
 from unmask import weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
-from unmask.config import ClipSpec
+from unmask.config import FRAMES_LOOKED_AT, ClipSpec
 from unmask.errors import InputError, ModelError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
@@ -38,7 +37,6 @@ from unmask.scoring import (
 from unmask.types import Clip, Face, UInt8Array, Verdict, Warn
 
 TASK = "face_manipulation"  # what is judged, as the verdict names it
-FRAMES = 32  # looked at in a video, unless asked otherwise
 
 
 def detect(
@@ -46,7 +44,7 @@ def detect(
     *,
     model: str | Path | Model | None = None,
     faces: str | FaceDetector = DEFAULT_FACES,
-    frames: int = FRAMES,
+    frames: int = FRAMES_LOOKED_AT,
     limits: Limits | None = None,
     trust_anchors: str | None = None,
 ) -> Verdict:
@@ -84,7 +82,7 @@ def detect_many(
     *,
     model: str | Path | Model | None = None,
     faces: str | FaceDetector = DEFAULT_FACES,
-    frames: int = FRAMES,
+    frames: int = FRAMES_LOOKED_AT,
     limits: Limits | None = None,
     trust_anchors: str | None = None,
 ) -> Iterator[Verdict]:
@@ -93,8 +91,7 @@ def detect_many(
         raise ValueError(f"frames must be at least 1, got {frames}")
     network = open_model(model)
     finder = open_faces(faces) if isinstance(faces, str) else faces
-    spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
-    walk = _Walk(network, finder, spec, limits, trust_anchors)
+    walk = _Walk(network, finder, network.spec.looking_at(frames), limits, trust_anchors)
     return (walk.judge(Path(path)) for path in paths)
 
 
