@@ -45,6 +45,13 @@ def test_whom_nothing_speaks_against_gets_one_frame_beside_whom_something_does()
     assert (len(times[0]), len(times[1])) == (1, MOST_A_PERSON)
 
 
+def test_one_picture_serves_two_people_where_it_is_about_as_good() -> None:
+    one, other = [0.6] * 12, [0.6] * 12
+    one[3], other[3], other[9] = 0.9, 0.87, 0.9
+    people = person(0, [*one], 0.9), person(1, [*other], 0.89)
+    assert choose(verdict_on(*people), 2) == {3.0: [0, 1]}
+
+
 def test_who_was_not_judged_shows_with_the_largest_face() -> None:
     chosen = choose(verdict_on(person(0, [None] * 9, None)), 6)
     assert chosen == {6.0: [0]}

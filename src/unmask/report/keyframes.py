@@ -5,7 +5,7 @@ Only the frames that are shown are decoded, and one at a time is held whole: wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ LONGEST_PX = 960
 CLOSE_UP_PX = 320
 _QUALITY = 84
 _SAME_FACE = 0.5  # least overlap (IoU) of a face with the box that the verdict has for it
+_AS_GOOD = 0.05  # in score
 _SAME_TIME_SECONDS = 0.002  # the verdict's times have passed through float32
 
 
@@ -133,7 +134,7 @@ def choose(verdict: Verdict, most: int) -> dict[float, list[int]]:
     chosen: dict[float, list[int]] = {}
     for person in ranked:
         count = each if person in suspects else 1
-        for time_seconds in _peaks(person, count, verdict.threshold or 0.0):
+        for time_seconds in _peaks(person, count, verdict.threshold or 0.0, set(chosen)):
             chosen.setdefault(time_seconds, []).append(person.person_id)
     return chosen
 
@@ -147,13 +148,17 @@ def at(person: Person, time_seconds: float) -> Box | None:
     return None
 
 
-def _peaks(person: Person, count: int, threshold: float) -> list[float]:
-    """Times of up to ``count`` frames; below the threshold only where none reaches it."""
+def _peaks(person: Person, count: int, threshold: float, chosen: Collection[float]) -> list[float]:
+    """Times of up to ``count`` frames; below the threshold only where none reaches it.
+
+    A time that was chosen for somebody else is taken where it is about as good: one picture less.
+    """
     frames = person.frames_detail
     if person.score is None:
         ordered = sorted(frames, key=lambda frame: -_area(frame["box_xyxy_px"]))[:1]
     else:
-        ordered = sorted(frames, key=lambda frame: -frame["score"])
+        bonus = dict.fromkeys(chosen, _AS_GOOD)
+        ordered = sorted(frames, key=lambda f: -f["score"] - bonus.get(f["time_seconds"], 0.0))
         above = [frame for frame in ordered if frame["score"] >= threshold]
         ordered = above or ordered
     apart = (frames[-1]["time_seconds"] - frames[0]["time_seconds"]) / 6 if frames else 0.0
