@@ -93,7 +93,7 @@ def _write(
 ) -> tuple[Warn, ...]:
     timeline = video.timeline
     canvas = Canvas.fit(video.info.width_px, video.info.height_px, LONGEST_PX, NARROWEST_PX)
-    strip = Strip(verdict, canvas.width_px, timeline.end_seconds)
+    strip = Strip(verdict, canvas, timeline.end_seconds)
     motions = [Motion(person) for person in verdict.people]
     size = (canvas.width_px, canvas.height_px + strip.height_px)
     origin = float(timeline.pts[0]) * timeline.tick_seconds if timeline.exact else 0.0

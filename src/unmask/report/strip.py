@@ -67,9 +67,10 @@ class Canvas:
 class Strip:
     """Rows of timelines with a play-head; all but the head is drawn once."""
 
-    def __init__(self, verdict: Verdict, width_px: int, end_seconds: float) -> None:
-        self._end, self._width = max(end_seconds, 1e-6), width_px
-        self._unit = width_px / 640
+    def __init__(self, verdict: Verdict, canvas: Canvas, end_seconds: float) -> None:
+        width_px, self._end = canvas.width_px, max(end_seconds, 1e-6)
+        upright = canvas.height_px > width_px
+        self._unit = width_px / (440 if upright else 640)  # words of about the same size
         people = sorted(verdict.people, key=lambda person: -(person.score or 0.0))[:MOST_ROWS]
         self._row = round(24 * self._unit)
         head = round(30 * self._unit)
