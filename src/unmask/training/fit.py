@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def _fit(fabric: Fabric, settings: dict[str, Any], store_path: Path, run: Path) 
         calibrate(fabric, val, run)
     fabric.barrier()
     return state
+
+
+def probe_batch_size(config: TrainConfig, store: Path) -> int:
+    """The clips a step that `fit` would find on one device now; nothing is kept.
+
+    Raises:
+        DatasetError: as `fit`.
+    """
+    fabric = build_fabric(replace(config.loop, devices=1))
+    train = _loader(fabric, config, ClipStore.open(store), "train")
+    model = build(config.model, config.clip.size_px)
+    trainer = Trainer(fabric, config, model, train, train, Path())
+    return trainer._find_batch_size()
 
 
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
