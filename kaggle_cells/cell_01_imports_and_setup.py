@@ -21,11 +21,12 @@ if importlib.util.find_spec("unmask") is None:
             "Input -> the dataset that 'make kaggle' made. Elsewhere: pip install '.[train]'."
         )
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--find-links", str(wheels[-1].parent), f"{wheels[-1]}[train]"]
-    done = subprocess.run([*pip, "--no-index"], check=False, capture_output=True, text=True)
-    if done.returncode:  # a package is neither here nor attached: the internet may have it
-        done = subprocess.run(pip, check=False, capture_output=True, text=True)
-    if done.returncode:
+    pip += ["--find-links", str(wheels[-1].parent)]
+    known = str(wheels[-1].parent / "unmask-requirements.txt")
+    offline = [*pip, "--no-index", "--no-deps", "-r", known, str(wheels[-1])]
+    done = subprocess.run(offline, check=False, capture_output=True, text=True)
+    online = [*pip, f"{wheels[-1]}[train]"]  # where something is neither here nor attached
+    if done.returncode and subprocess.run(online, check=False, capture_output=True).returncode:
         raise SystemExit(f"unmask could not be installed: {done.stderr.strip()[-1500:]}")
     importlib.invalidate_caches()
 

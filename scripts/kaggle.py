@@ -17,10 +17,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import nbformat
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = ROOT / "kaggle_cells"
@@ -33,6 +35,7 @@ videos, look at cell 2, then *Run All*. `KAGGLE_USAGE_GUIDE.md` explains every s
 
 由 `kaggle_cells/` 自动生成。附加一个视频数据集，查看第 2 格，然后全部运行；详见
 `KAGGLE_USAGE_GUIDE.zh-CN.md`。"""
+REQUIREMENTS = "unmask-requirements.txt"
 SLUG, KERNEL_SLUG = "unmask", "unmask-deepfake-detection"
 
 # Kaggle's image has these, too large or too much interwoven to bring along.
@@ -73,9 +76,11 @@ def build_folder(
     dataset.mkdir(parents=True)
     kernel.mkdir()
     _pip("wheel", "--no-deps", "--wheel-dir", str(dataset), str(ROOT))
-    if wheels:
-        for python in pythons:
-            _fetch_wheels(dataset, python)
+    needed = requirements()
+    lines = [f"{name}{specifiers}\n" for name, specifiers in needed.items()]
+    (dataset / REQUIREMENTS).write_text("".join(lines), encoding="utf-8")
+    for python in pythons if wheels else ():
+        _fetch_wheels(dataset, python, needed.keys() - set(KAGGLE_HAS))
     for file in weights:
         shutil.copy(file, dataset)
     for name in ("LICENSE", "NOTICE"):
@@ -106,13 +111,10 @@ def build_folder(
     return out
 
 
-def _fetch_wheels(folder: Path, python: str) -> None:
-    """Wheels for Kaggle's Python, at the versions of constraints.txt, without Kaggle's own."""
-    wanted = [
-        line
-        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-        if line.partition("==")[0].lower().replace("_", "-") in _runtime_packages()
-    ]
+def _fetch_wheels(folder: Path, python: str, names: Iterable[str]) -> None:
+    """Wheels for Kaggle's Python at the versions of constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line for line in lines if _plain(line.partition("==")[0]) in names]
     _pip(
         "download",
         "--no-deps",
@@ -126,30 +128,46 @@ def _fetch_wheels(folder: Path, python: str) -> None:
     )
 
 
-def _runtime_packages() -> set[str]:
-    """Everything that ``unmask[train]`` needs, transitively, but for what Kaggle has."""
-    from importlib.metadata import PackageNotFoundError, requires
+def requirements() -> dict[str, str]:
+    """Everything that ``unmask[train]`` needs, transitively: name to version specifiers.
 
-    from packaging.requirements import Requirement
-
-    found: set[str] = set()
+    The notebook installs this list without resolving, so that packages which Kaggle's image pins
+    among themselves are left alone: of indirect needs only lower bounds count, and of what Kaggle
+    has, only what unmask itself asks for.
+    """
+    found: dict[str, set[str]] = {}
     queue = [Requirement("unmask[train]")]
     while queue:
         one = queue.pop()
-        try:
-            needs = [Requirement(word) for word in requires(one.name) or ()]
-        except PackageNotFoundError:
-            continue
-        for need in needs:
-            extras = one.extras or {""}
-            applies = need.marker is None or any(
-                need.marker.evaluate({"extra": extra}) for extra in extras
-            )
-            name = re.sub(r"[-_.]+", "-", need.name).lower()
-            if applies and name not in found and name not in KAGGLE_HAS:
-                found.add(name)
+        for need in _needs(one):
+            name = _plain(need.name)
+            new = name not in found
+            specifiers = found.setdefault(name, set())
+            direct = one.name == "unmask"
+            if direct or name not in KAGGLE_HAS:
+                specifiers |= {str(p) for p in need.specifier if direct or p.operator == ">="}
+            if new and name not in KAGGLE_HAS:
                 queue.append(need)
-    return found
+    asked = {_plain(need.name) for need in _needs(Requirement("unmask[train]"))}
+    kept = {name for name in found if name not in KAGGLE_HAS or name in asked}
+    return {name: ",".join(sorted(found[name])) for name in sorted(kept)}
+
+
+def _needs(one: Requirement) -> list[Requirement]:
+    try:
+        needs = [Requirement(word) for word in requires(one.name) or ()]
+    except PackageNotFoundError:
+        return []
+    extras = one.extras or {""}
+    return [
+        need
+        for need in needs
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _pip(*words: str) -> None:
