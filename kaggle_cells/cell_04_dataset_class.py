@@ -16,5 +16,5 @@ title = f"{manifest.root}: {manifest.layout}"
 notebook.show(
     notebook.data_table(manifest.records, title, manifest.notes),
     *(f"Passed over {path}: {why}" for path, why in samples.skipped),
-    notebook.batch_picture(samples.clips, settings.augment),
+    notebook.batch_picture(samples.clips, samples.labels, settings.augment),
 )

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -75,7 +76,7 @@ def build_folder(
     dataset, kernel = out / "dataset", out / "kernel"
     dataset.mkdir(parents=True)
     kernel.mkdir()
-    _pip("wheel", "--no-deps", "--wheel-dir", str(dataset), str(ROOT))
+    _build_wheel(dataset)
     needed = requirements()
     lines = [f"{name}{specifiers}\n" for name, specifiers in needed.items()]
     (dataset / REQUIREMENTS).write_text("".join(lines), encoding="utf-8")
@@ -109,6 +110,17 @@ def build_folder(
     }
     _write_json(kernel / "kernel-metadata.json", run)
     return out
+
+
+def _build_wheel(folder: Path) -> None:
+    """The wheel of unmask, from a copy: setuptools would leave its work in the clone."""
+    with tempfile.TemporaryDirectory(prefix="unmask-") as copy:
+        shutil.copytree(
+            ROOT / "src", Path(copy) / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pyc*")
+        )
+        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+            shutil.copy(ROOT / name, copy)
+        _pip("wheel", "--no-deps", "--wheel-dir", str(folder), copy)
 
 
 def _fetch_wheels(folder: Path, python: str, names: Iterable[str]) -> None:

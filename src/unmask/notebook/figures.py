@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unmask.augment import Augment
 from unmask.clips import ClipStore
@@ -21,6 +22,8 @@ from unmask.models.losses import binary_cross_entropy, focal
 from unmask.notebook.show import Picture
 from unmask.training.overfit import Overfit
 from unmask.types import Clip
+
+_NAMES = ("authentic", "manipulated")
 
 
 def loss_picture(config: LossConfig) -> Picture:
@@ -48,12 +51,15 @@ def overfit_picture(result: Overfit) -> Picture:
         axes = figure.subplots()
         axes.plot(np.arange(len(result.losses)), result.losses, "o-", color=AUTHENTIC, markersize=3)
         axes.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _drawn(draw, "One batch learned by heart", 6.4, 3.4)
+    return _drawn(draw, "Loss of the one batch", 6.4, 3.4)
 
 
-def batch_picture(clips: Sequence[Clip], config: AugmentConfig, seed: int = 0) -> Picture:
-    """Clips as the store has them, each above what the augmentation makes of it."""
+def batch_picture(
+    clips: Sequence[Clip], labels: Sequence[int], config: AugmentConfig, seed: int = 0
+) -> Picture:
+    """Clips as they are cut, each above what the augmentation makes of it."""
     frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
     generator = torch.Generator().manual_seed(seed)
     changed = Augment(config)(frames.permute(0, 1, 4, 2, 3), generator).permute(0, 1, 3, 4, 2)
@@ -61,7 +67,8 @@ def batch_picture(clips: Sequence[Clip], config: AugmentConfig, seed: int = 0) -
     for clip, pixels in zip(clips, changed.numpy(), strict=True):
         augmented = np.where(clip.mask[:, None, None, None], pixels, 0).astype(np.uint8)
         rows += [clip, replace(clip, frames=augmented)]
-    return Picture.of(contact_sheet(rows), "A batch: as stored, and below it augmented")
+    captions = [text for label in labels for text in (_NAMES[label], "augmented")]
+    return Picture.of(contact_sheet(rows, captions), "A batch: as it is, and below it augmented")
 
 
 def store_picture(store: ClipStore, each: int = 3) -> Picture:
@@ -70,7 +77,8 @@ def store_picture(store: ClipStore, each: int = 3) -> Picture:
     chosen = [[item for item in items if item.record.label == label][:each] for label in (0, 1)]
     clips = [store.read(item.ref) for part in chosen for item in part]
     title = f"Training clips: {len(chosen[0])} authentic, {len(chosen[1])} manipulated"
-    return Picture.of(contact_sheet(clips), title)
+    captions = [_NAMES[label] for label in (0, 1) for _ in chosen[label]]
+    return Picture.of(contact_sheet(clips, captions), title)
 
 
 def _drawn(draw: Callable[[Figure], None], title: str, width: float, height: float) -> Picture:

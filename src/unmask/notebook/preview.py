@@ -48,7 +48,8 @@ class Preview:
         """The crops of its clips."""
         if not self.clips:
             return None
-        return Picture.of(contact_sheet(self.clips), f"{self.path}: crops, one row a person")
+        captions = [f"person {clip.track_id}" for clip in self.clips]
+        return Picture.of(contact_sheet(self.clips, captions), f"{self.path}: crops")
 
     def table(self) -> Table:
         """What is known of the file, and what was passed over."""
