@@ -12,7 +12,7 @@ import kaggle_execution_test as checker
 from make_media import write_truncated
 from unmask import notebook
 from unmask.errors import ConfigError, DatasetError, LeakError, RunError
-from unmask.notebook import tables
+from unmask.notebook import places, tables
 
 CELLS = [(path.name, path.read_text(encoding="utf-8")) for path in checker.CELLS]
 
@@ -153,8 +153,22 @@ def test_the_defaults_are_the_classic_setting(
     from unmask.config import load
 
     classic = load(Path(__file__).parents[2] / "configs" / "classic.yaml")
-    words = ("loop.accelerator=auto", "loop.devices=1")
-    assert notebook.settings_from(words) == classic
+    assert notebook.settings_from(["loop.devices=1"]) == classic
+    monkeypatch.setattr(places, "gpus", lambda: 2)
+    assert notebook.settings_from().loop.devices == 2
+
+
+def test_a_gpu_that_torch_cannot_use_means_the_cpu(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kaggle's P100 under a torch without code for it."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda index: (6, 0))
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_75", "sm_90"])
+    assert notebook.settings_from().loop.accelerator == "cpu"
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_60", "sm_75"])
+    assert notebook.settings_from().loop.accelerator == "auto"
 
 
 @pytest.mark.slow

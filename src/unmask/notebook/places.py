@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from unmask.config import TrainConfig, load
 from unmask.data.discover import FoundDataset, Search, find_datasets
 from unmask.errors import DatasetError, ModelError
@@ -97,9 +99,11 @@ def settings_from(words: Sequence[str] = ()) -> TrainConfig:
         ConfigError: a word that does not fit.
     """
     outside = [word.strip() for word in os.environ.get(SETTINGS, "").splitlines() if word.strip()]
-    devices = f"loop.devices={max(gpus(), 1)}"
-    accelerator = () if gpus() else ("loop.accelerator=cpu",)
-    settings = load(None, [*CLASSIC, devices, *accelerator, *words, *outside])
+    usable = gpus()
+    machine = [f"loop.devices={max(usable, 1)}"]
+    if torch.cuda.is_available() and not usable:  # there, but this torch has no code for it
+        machine.append("loop.accelerator=cpu")
+    settings = load(None, [*CLASSIC, *machine, *words, *outside])
     if settings.model.weights != "imagenet":
         return settings
     file = backbone_weights(settings.model.backbone)
