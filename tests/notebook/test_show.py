@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from unmask import notebook
+from unmask.config import dump, load
 from unmask.data import Leak
 from unmask.errors import InputError, RunError
 from unmask.evaluation import Prediction, write_predictions
@@ -80,3 +81,14 @@ def test_leaks_are_told_by_kind_and_whether_they_stop() -> None:
     assert rows["group"][2:] == ("1", "let through", "a (train) = b (test)")
     assert rows["sha256"][3] == "STOPS TRAINING"
     assert rows["near_duplicate"][2:] == ("0", "none", "")
+
+
+def test_other_settings_in_the_same_folder_say_what_to_delete(tmp_path: Path) -> None:
+    (tmp_path / "models" / "last").mkdir(parents=True)
+    (tmp_path / "models" / "last" / "LATEST").touch()
+    (tmp_path / "config.yaml").write_text(dump(load(None)))
+    with pytest.raises(RunError) as caught:
+        notebook.train(tmp_path / "store", load(None, ["loop.epochs=3"]), tmp_path)
+    assert caught.value.code == "run_config"
+    assert "loop.epochs: 25 -> 3" in caught.value.message
+    assert "delete models/" in caught.value.hint

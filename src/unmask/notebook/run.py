@@ -18,6 +18,10 @@ from unmask.report import verdict_text
 from unmask.types import FAKE, REAL, Verdict
 
 _KEPT_LINES = 4  # of a failed process, for the message
+_OTHER_SETTINGS = (
+    "Put the earlier settings back into cell 2 to resume, or delete models/, results/ and "
+    "config.yaml here to train anew."
+)
 RESULTS = Path("results") / "experiment_results.json"
 
 
@@ -37,7 +41,12 @@ def train(store: Path, settings: TrainConfig, run: Path) -> dict[str, Any]:
     if settings.loop.devices == 1:
         from unmask.verbs.train import train as here
 
-        return here(store, config=settings, out=run).results
+        try:
+            return here(store, config=settings, out=run).results
+        except RunError as error:
+            if error.code != "run_config":
+                raise
+            raise RunError(error.message, code=error.code, hint=_OTHER_SETTINGS) from error
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(dump(settings), encoding="utf-8")
