@@ -2,11 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from stores import make_store, tiny_config
 
 from unmask.clips import ClipStore
 from unmask.data.loader import clip_items
-from unmask.errors import DatasetError
+from unmask.errors import DatasetError, RunError
+from unmask.training import overfit
 from unmask.training.fit import probe_batch_size
 from unmask.training.overfit import overfit_one_batch
 from unmask.types import Clip
@@ -40,6 +42,39 @@ def test_one_that_cannot_learn_is_told(batch: tuple[list[Clip], list[int]]) -> N
     assert len(result.losses) == 4
     clips = [replace(batch[0][0]), replace(batch[0][0])]  # the same clip, under both labels
     assert not overfit_one_batch(tiny_config(), clips, [0, 1], steps=10).learned
+
+
+@pytest.mark.parametrize(("holds", "told"), [(8, 1), (4, 2), (3, None)])
+def test_where_memory_runs_out_it_goes_on_with_fewer_frames(
+    batch: tuple[list[Clip], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    holds: int,
+    told: int | None,
+) -> None:
+    """Four clips of three frames, on a device that holds so many crops."""
+    built = overfit.build
+
+    def small(*args: object) -> torch.nn.Module:
+        model = built(*args)  # type: ignore[arg-type]
+        forward = model.forward
+
+        def limited(clips: torch.Tensor, mask: torch.Tensor) -> object:
+            if clips.shape[0] * clips.shape[1] > holds:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return forward(clips, mask)
+
+        monkeypatch.setattr(model, "forward", limited)
+        return model
+
+    monkeypatch.setattr(overfit, "build", small)
+    if told is None:
+        with pytest.raises(RunError) as caught:
+            overfit_one_batch(tiny_config(), *batch, steps=2)
+        assert caught.value.code == "run_memory"
+    else:
+        overfit_one_batch(tiny_config(), *batch, steps=2)
+    assert capsys.readouterr().err.count("going on with") == (told or 2)
 
 
 def test_a_batch_needs_both_classes(batch: tuple[list[Clip], list[int]]) -> None:

@@ -13,11 +13,12 @@ from unmask.clips import ClipStore
 from unmask.config import TrainConfig, from_dict, to_dict
 from unmask.data.cache import build_cache
 from unmask.data.loader import ClipItem, ClipLoader, clip_items
-from unmask.errors import DatasetError
+from unmask.errors import DatasetError, RunError
 from unmask.models import build, load_checkpoint, save_model
 from unmask.progress import say
 from unmask.scoring import Calibration
 from unmask.scoring import fit as fit_calibration
+from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
 from unmask.training.fabric import build_fabric
 from unmask.training.loop import Trainer
@@ -63,12 +64,22 @@ def probe_batch_size(config: TrainConfig, store: Path) -> int:
 
     Raises:
         DatasetError: as `fit`.
+        RunError: ``run_memory``: not even one clip fits.
     """
     fabric = build_fabric(replace(config.loop, devices=1))
     train = _loader(fabric, config, ClipStore.open(store), "train")
     model = build(config.model, config.clip.size_px)
     trainer = Trainer(fabric, config, model, train, train, Path())
-    return trainer._find_batch_size()
+    try:
+        return trainer._find_batch_size()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            "The memory is too small for a single clip.",
+            code="run_memory",
+            hint="Lower clip.frames or clip.size_px, or choose a smaller model.backbone.",
+        ) from error
 
 
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:

@@ -14,7 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from unmask.config import TrainConfig
+from unmask.errors import RunError
 from unmask.models import build, build_loss
+from unmask.progress import say
+from unmask.training.batch_size import is_out_of_memory
 from unmask.training.fabric import build_fabric
 from unmask.training.optim import build_optimizer
 from unmask.types import Clip
@@ -57,7 +60,8 @@ def overfit_one_batch(
     """Train a fresh model of ``config`` on one batch, without augmentation and dropout.
 
     It takes the configured precision and loss on one device and ends early once the batch is
-    learned. Global random numbers are seeded with ``config.loop.seed``.
+    learned. Where memory runs out it goes on with half the frames. Global random numbers are
+    seeded with ``config.loop.seed``.
 
     Args:
         config: the run's settings.
@@ -68,18 +72,46 @@ def overfit_one_batch(
 
     Raises:
         ConfigError, ModelError: see `unmask.models.build`.
+        RunError: ``run_memory``: not even one frame of each clip fits.
     """
     if len(clips) != len(labels) or set(labels) != {0, 1}:
         raise ValueError("one label a clip, and clips of both classes, are needed")
+    frames = len(clips[0].frames)
+    while True:
+        try:
+            return _overfit(config, clips, labels, frames, steps, max_seconds)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if frames == 1:
+                raise RunError(
+                    f"The memory is too small for {len(clips)} crops.",
+                    code="run_memory",
+                    hint="Lower clip.size_px, or choose a smaller model.backbone.",
+                ) from error
+        frames = (frames + 1) // 2
+        say(f"Out of memory: going on with {frames} frames of each clip.")
+
+
+def _overfit(
+    config: TrainConfig,
+    clips: Sequence[Clip],
+    labels: Sequence[int],
+    frames: int,
+    steps: int,
+    max_seconds: float,
+) -> Overfit:
     fabric = build_fabric(replace(config.loop, devices=1))
     fabric.seed_everything(config.loop.seed, verbose=False)
     detector = build(replace(config.model, dropout=0.0, drop_path=0.0), config.clip.size_px)
     optimizer = build_optimizer(detector, config.optim, fabric.device)
     model, optimizer = fabric.setup(detector, optimizer)
     loss_of = build_loss(config.loss)
-    frames = torch.from_numpy(np.stack([clip.frames for clip in clips])).permute(0, 1, 4, 2, 3)
-    batch = frames.to(fabric.device)  # (B, T, 3, H, W)
-    mask = torch.from_numpy(np.stack([clip.mask for clip in clips])).to(fabric.device)
+    slots = [np.argsort(~clip.mask, kind="stable")[:frames] for clip in clips]  # valid ones first
+    pixels = np.stack([c.frames[np.sort(s)] for c, s in zip(clips, slots, strict=True)])
+    there = np.stack([c.mask[np.sort(s)] for c, s in zip(clips, slots, strict=True)])
+    batch = torch.from_numpy(pixels).permute(0, 1, 4, 2, 3).to(fabric.device)  # (B, T, 3, H, W)
+    mask = torch.from_numpy(there).to(fabric.device)
     truth = torch.tensor([float(label) for label in labels], device=fabric.device)
     model.train()
     began, losses = time.perf_counter(), []
