@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from unmask.data.cache import build_cache
 from unmask.data.facebank import FaceBank
 from unmask.data.loader import ClipItem, ClipLoader, TrainingData, clip_items
 from unmask.data.pairs import pair_loaders
-from unmask.errors import DatasetError, ModelError
+from unmask.errors import DatasetError, ModelError, RunError
 from unmask.models import Detector, build, load_checkpoint, save_model
 from unmask.progress import say
 from unmask.scoring import Calibration
 from unmask.scoring import fit as fit_calibration
+from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
 from unmask.training.fabric import build_fabric
 from unmask.training.loop import Trainer
@@ -58,6 +60,29 @@ def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> Run
         calibrate(fabric, val, run)
     fabric.barrier()
     return state
+
+
+def probe_batch_size(config: TrainConfig, store: Path) -> int:
+    """The clips a step that `fit` would find on one device now; nothing is kept.
+
+    Raises:
+        DatasetError: as `fit`.
+        RunError: ``run_memory``: not even one clip fits.
+    """
+    fabric = build_fabric(replace(config.loop, devices=1))
+    train = _loader(fabric, config, ClipStore.open(store), "train")
+    model = build(config.model, config.clip.size_px)
+    trainer = Trainer(fabric, config, model, train, train, Path())
+    try:
+        return trainer._find_batch_size()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            "The memory is too small for a single clip.",
+            code="run_memory",
+            hint="Lower clip.frames or clip.size_px, or choose a smaller model.backbone.",
+        ) from error
 
 
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
