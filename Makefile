@@ -1,16 +1,17 @@
-# make demo | test | check: each does all its own set-up; Python 3.11+ is all it needs.
+# make demo | train-demo | test | check: each does all its own set-up; Python 3.11+ is all it needs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check format constraints clean
+.PHONY: help demo train-demo test check format constraints clean
 
 help:
-	@echo "make demo    make a small dataset, train on it, evaluate, detect (about 5 minutes)"
-	@echo "make test    every test"
-	@echo "make check   lint, types, floors, exported names"
-	@echo "make format  format the code"
+	@echo "make demo        the same as train-demo, until a trained model ships"
+	@echo "make train-demo  make a small dataset, train on it, evaluate, detect (a few minutes)"
+	@echo "make test        every test"
+	@echo "make check       lint, types, floors, exported names"
+	@echo "make format      format the code"
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unmask needs Python 3.11 or newer")'
@@ -18,8 +19,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.dev
-	$(BIN)/python scripts/demo.py demo
+demo: train-demo
+
+train-demo: $(VENV)/.dev
+	$(BIN)/python scripts/train_demo.py demo
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
