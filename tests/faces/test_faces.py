@@ -98,6 +98,17 @@ def test_a_face_below_the_minimum_is_told_and_not_used() -> None:
     assert [warning.code for warning in extraction.warnings] == ["face_below_minimum"]
 
 
+@pytest.mark.parametrize(("shown_px", "used"), [(480, 1), (330, 1), (260, 0), (235, 0)])
+def test_a_face_that_the_edge_cuts_off_is_told_and_not_used(shown_px: int, used: int) -> None:
+    """The face is 160 px high around 240: at 260 its mouth is below the edge, at 235 its nose."""
+    image = _portrait(160)[:shown_px]
+    assert DETECTOR(image)
+    extraction = extract(_frames([image] * 3), SPEC, DETECTOR)
+    assert len(extraction.tracks) == used
+    assert extraction.frames_with_face == 3 * used
+    assert [w.code for w in extraction.warnings] == ([] if used else ["face_cut_off"])
+
+
 def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((800, 800, 3), np.uint8)
     stripes[:, ::2] = 255
