@@ -10,7 +10,7 @@ from typing import Any
 from unmask.errors import MediaError
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Cannot be made again from what pickle keeps of it."""
 
     def __init__(self, a: int, b: int) -> None:
@@ -33,7 +33,7 @@ def work(task: Any) -> Any:
     if what == "lambda":
         return lambda: 1
     if what == "raise unreadable":
-        raise Unreadable(1, 2)
+        raise UnreadableError(1, 2)
     if what == "pid":
         time.sleep(0.05)
         return os.getpid()

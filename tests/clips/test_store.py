@@ -87,7 +87,11 @@ def test_shards_are_closed_before_they_grow_too_large(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, SPEC, shard_bytes=2 * each) as writer:
         for number in range(5):
             writer.append(entry_of(f"{number}.mp4"), [clip_of(number)])
-    assert [p.stat().st_size for p in sorted(tmp_path.glob("shard-*"))] == [2 * each, 2 * each, each]
+    assert [p.stat().st_size for p in sorted(tmp_path.glob("shard-*"))] == [
+        2 * each,
+        2 * each,
+        each,
+    ]
     store = ClipStore.open(tmp_path)
     for number, entry in enumerate(store.entries):
         np.testing.assert_array_equal(store.frames(entry.clips[0]), clip_of(number).frames)
