@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unmask import evaluation, report
-from unmask.clips import ClipStore
-from unmask.config import ClipSpec, DataConfig, LoopConfig
+from unmask.clips import ClipStore, is_store
+from unmask.config import LoopConfig, TrainConfig, from_dict
 from unmask.data.cache import ShardCache
 from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
 from unmask.errors import DatasetError, ModelError
@@ -29,14 +29,15 @@ from unmask.training.validate import ClipScores, score_clips
 from unmask.verbs.prepare import prepare
 
 BATCH = 16  # clips at once
+SPLITS = ("train", "val", "test")
 
 
 def evaluate(
-    model: Path,
-    data: Path,
+    model: Path | str,
+    data: Path | str,
     *,
     split: str = "test",
-    out: Path | None = None,
+    out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
@@ -44,6 +45,8 @@ def evaluate(
     Args:
         model: a run's folder (its best checkpoint), a ``.pth``, or an exported ``.onnx``.
         data: a store, or a dataset folder (prepared beside ``out`` with the model's ClipSpec).
+            Splits that the folder does not give are made as in the model's training, so that the
+            videos it was trained on never are its test.
         split: ``train``, ``val`` or ``test``.
         out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
             appended otherwise.
@@ -55,9 +58,11 @@ def evaluate(
     Raises:
         DatasetError, StoreError, ModelError: see `unmask.errors`.
     """
-    scorer = _open(model)
-    out = out or _default_out(model, split)
-    store = _clips(data, out, scorer.spec)
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    scorer = _open(Path(model))
+    out = Path(out) if out else _default_out(Path(model), split)
+    store = _clips(Path(data), out, scorer.config)
     items = clip_items(store, split, main_track_only=False)
     if not items:
         raise DatasetError(
@@ -88,7 +93,8 @@ def evaluate(
 class _Scorer:
     """A model of either runtime, ready to score clips."""
 
-    spec: ClipSpec
+    config: TrainConfig
+    """Of its training, as far as it is known."""
     calibration: Calibration
     facts: dict[str, Any]
     score: Callable[[ClipStore, Sequence[ClipItem]], ClipScores]
@@ -120,7 +126,7 @@ def _open_torch(path: Path) -> _Scorer:
         "metrics": checkpoint.metrics,
     }
     calibration = Calibration.from_dict(checkpoint.calibration)
-    return _Scorer(checkpoint.config.clip, calibration, facts, score)
+    return _Scorer(checkpoint.config, calibration, facts, score)
 
 
 def _open_onnx(path: Path) -> _Scorer:
@@ -137,7 +143,9 @@ def _open_onnx(path: Path) -> _Scorer:
         )
 
     facts = {"file": path.name, "runtime": "ONNX Runtime", "sha256": model.sha256}
-    return _Scorer(model.spec, Calibration.from_dict(model.calibration), facts, score)
+    known = model.metadata.get("training", {}).get("config", {})
+    config = replace(from_dict(TrainConfig, known), clip=model.spec)
+    return _Scorer(config, Calibration.from_dict(model.calibration), facts, score)
 
 
 def predictions_of(
@@ -190,9 +198,10 @@ def _default_out(model: Path, split: str) -> Path:
     return base / ("results" if split == "test" else f"results-{split}")
 
 
-def _clips(data: Path, out: Path, spec: ClipSpec) -> ClipStore:
-    if (data / "store.json").exists():
-        return ClipStore.open(data, spec)
+def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
+    if is_store(data):
+        return ClipStore.open(data, config.clip)
     folder = out / "clips"
-    prepare(data, folder, clip=spec, data_config=DataConfig())
-    return ClipStore.open(folder, spec)
+    every = replace(config.data, videos_per_class=0)
+    prepare(data, folder, clip=config.clip, data_config=every, seed=config.loop.seed)
+    return ClipStore.open(folder, config.clip)
