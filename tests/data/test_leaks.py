@@ -85,10 +85,15 @@ def test_black_pictures_are_no_twins(tmp_path: Path) -> None:
     assert told(store_of(tmp_path, videos)) == []
 
 
-def test_videos_without_clips_are_no_trouble(tmp_path: Path) -> None:
+def test_videos_without_clips_leak_nothing(tmp_path: Path) -> None:
+    """The same error page was downloaded in the place of three videos."""
     with StoreWriter(tmp_path, SPEC) as writer:
-        writer.append(entry_of("a", "no_face"))
-        writer.append(entry_of("b", "failed", split="test"))
+        for path, status, split in (
+            ("a", "no_face", "train"), ("b", "failed", "test"), ("c", "failed", "val"),
+        ):  # fmt: skip
+            entry = entry_of(path, status, split)
+            record = dataclasses.replace(entry.record, sha256="same", group="same")
+            writer.append(dataclasses.replace(entry, record=record))
         assert check_leaks(writer.snapshot()) == []
         entries: list[StoreEntry] = list(writer.entries.values())
     assert find_twins(entries) == []

@@ -33,3 +33,13 @@ def make_dataset(root: Path, scenes: dict[str, int], first_seed: int = 1) -> Pat
                 make_media.write_video(path, frames, fps=FPS, options={"preset": "ultrafast"})
             seed += 1
     return root
+
+
+SETTINGS = (
+    "clip={frames: 4, size_px: 48}",
+    "model={name: frame, backbone: test_resnet, weights: random}",
+    "optim={lr: 3.0e-3, head_lr: 3.0e-3, warmup_steps: 2}",
+    "data={allow_leaks: [near_duplicate, group], workers: 1}",
+    "loop={epochs: 2, batch_size: 4, accelerator: cpu}",
+)
+"""The smallest run: a few seconds."""

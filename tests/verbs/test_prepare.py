@@ -28,9 +28,8 @@ SPEC = ClipSpec(frames=4, size_px=48)
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight videos, a text, an empty file, and a scene without a face."""
-    root = make_dataset(
-        tmp_path_factory.mktemp("prepare") / "data", {"train": 2, "val": 1, "test": 1}
-    )
+    scenes = {"train": 2, "val": 1, "test": 1}
+    root = make_dataset(tmp_path_factory.mktemp("prepare") / "data", scenes)
     (root / "train" / "fake" / "text.mp4").write_text("no video")
     (root / "train" / "real" / "empty.mp4").touch()
     empty = make_media.gradient_frames(6, 160, 120)
