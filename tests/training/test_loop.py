@@ -91,9 +91,7 @@ room.calibrate = die
 """
 MOMENTS = {
     "step 1": IN_STEP.format(at_step=1),  # there is no checkpoint yet
-    "step 5": IN_STEP.format(at_step=5),
     "step 9": IN_STEP.format(at_step=9),
-    "the first checkpoint": IN_CHECKPOINT.format(mark="step-00000002"),
     "a checkpoint": IN_CHECKPOINT.format(mark="step-00000008"),
     "the best model": IN_BEST,
     "calibration": IN_CALIBRATION,
@@ -142,7 +140,7 @@ except RunError as error:
 """
 
 
-@pytest.mark.parametrize("at_step", [0, 5, 9])
+@pytest.mark.parametrize("at_step", [5, 9])
 def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_space(
     store: Path, undisturbed: Path, tmp_path: Path, at_step: int
 ) -> None:
@@ -155,7 +153,8 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_space(
     )
     assert done.stdout.strip() == "run_disk", done.stderr
     last = load_last(run / "models" / "last")
-    assert (last.state.step if last else 0) == {0: 0, 5: 4, 9: 8}[at_step]
+    assert last is not None
+    assert last.state.step == {5: 4, 9: 8}[at_step]
     fit(tiny_config(), store, run)
     assert _trace(run) == _trace(undisturbed)
 
@@ -246,9 +245,11 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
         "model.dropout=0.0",
         "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
         "noise: 0, downscale: 0, jpeg: 0}",
-        "model.tune=head",  # batch statistics differ between half and whole batches
+        "model.backbone=test_vit",  # batch statistics would differ between half and whole batches
         "loop.epochs=1",
     )
     fit(tiny_config(*still), store, tmp_path / "one")
     fit(tiny_config(*still, "loop.devices=2"), store, tmp_path / "two")
     assert _trace(tmp_path / "two") == pytest.approx(_trace(tmp_path / "one"), rel=1e-4)
+    for name, value in _weights(tmp_path / "one").items():
+        torch.testing.assert_close(_weights(tmp_path / "two")[name], value, atol=2e-4, rtol=1e-3)
