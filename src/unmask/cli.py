@@ -227,9 +227,9 @@ def _what_failed(error: OSError) -> str:
 
 def _complain(code: str, message: str, hint: str) -> None:
     err.print(f"[bold red]error[/] \\[{code}] ", end="")
-    err.print(message, markup=False)
+    err.print(message, markup=False, emoji=False, soft_wrap=True)
     if hint:
-        err.print(hint, style="dim", markup=False)
+        err.print(hint, style="dim", markup=False, emoji=False, soft_wrap=True)
 
 
 def _print_text(text: str) -> None:
