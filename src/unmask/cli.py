@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
@@ -125,12 +124,16 @@ def evaluate(
 def export(
     run_or_checkpoint: Annotated[Path, typer.Argument(help="A run's folder or best_model.pth.")],
     onnx: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8.")] = "fp32",
 ) -> None:
     """Write the best checkpoint as the ONNX file that `detect` runs."""
     _need_training()
+    from unmask.verbs.export import TOLERANCE
     from unmask.verbs.export import export as run
 
-    out.print(str(run(run_or_checkpoint, onnx)))
+    if precision not in TOLERANCE:
+        raise typer.BadParameter(f"one of {', '.join(TOLERANCE)}", param_hint="--precision")
+    out.print(str(run(run_or_checkpoint, onnx, precision=precision)))
 
 
 @app.command()
@@ -162,6 +165,8 @@ def detect(
 def doctor(as_json: AsJson = False) -> None:
     """Tell what works on this machine and how to mend what does not."""
     from dataclasses import asdict
+
+    from rich.table import Table
 
     from unmask.verbs.doctor import doctor as run
 

@@ -1,10 +1,11 @@
 """Files in, frames out: videos and stills are opened safely and decoded to upright RGB.
 
 `probe` tells what a video is; `open_video` opens one, and `sample` takes a few frames spread over
-its time, decoding as little as that needs; `read_image` reads a still. Whatever is wrong with a
-file is told by `unmask.errors.MediaError` and its code.
+its time, decoding as little as that needs; `ahead` does so on a thread of its own; `read_image`
+reads a still. Whatever is wrong with a file is told by `unmask.errors.MediaError` and its code.
 """
 
+from unmask.media.ahead import ahead
 from unmask.media.container import Limits
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
@@ -16,6 +17,7 @@ __all__ = [
     "Limits",
     "MediaInfo",
     "Video",
+    "ahead",
     "open_video",
     "probe",
     "read_image",

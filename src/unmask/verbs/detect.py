@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
-from unmask import weights
+from unmask import __version__, weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
 from unmask.config import ClipSpec
 from unmask.errors import InputError, ModelError
@@ -81,7 +81,7 @@ def detect_many(
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
     network = model if isinstance(model, Model) else load_model(model or _bundled())
-    finder = load_detector(faces, _threads()) if isinstance(faces, str) else faces
+    finder = load_detector(faces) if isinstance(faces, str) else faces
     spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
     walk = _Walk(network, finder, spec, limits)
     return (walk.judge(Path(path)) for path in paths)
@@ -184,8 +184,8 @@ class _Clock:
         total = time.perf_counter() - self.began
         rest = total - self.faces_seconds - self.model_seconds
         return {
-            "tool_version": version("unmask"),
-            "decoder": f"pyav {version('av')}",
+            "tool_version": __version__,
+            "decoder": f"pyav {av.__version__}",
             "device": device,
             "seconds": round(total, 3),
             "decode_seconds": round(rest, 3),
@@ -217,10 +217,6 @@ def _bundled() -> str:
         code="model_missing",
         hint="Train one with 'unmask train DATA' and pass its best_model.onnx with --model.",
     )
-
-
-def _threads() -> int:
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 def _failed(error: InputError) -> Verdict:
