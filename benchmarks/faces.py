@@ -27,7 +27,7 @@ from skimage import data
 from face_rivals import BlazeFace, CenterFace
 from unmask.config import ClipSpec
 from unmask.faces.align import roll_radians
-from unmask.faces.libfacedetection import LibFaceDetection
+from unmask.faces.libfacedetection import ROLL_GAIN, LibFaceDetection
 from unmask.media import open_video, sample
 from unmask.types import Face, UInt8Array
 
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--each", type=int, default=60, help="composites a face size")
+    parser.add_argument("--only", choices=["rolls"], help="roll by the network's view alone")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     detectors: dict[str, Detector] = {
@@ -52,6 +53,9 @@ def main() -> None:
     }
     detectors |= {"CenterFace 640": CenterFace(), "BlazeFace full 192": BlazeFace()}
     portraits = read_portraits(options.portraits, options.each)
+    if options.only == "rolls":
+        roll_by_view(portraits)
+        return
     by_size(detectors, portraits, options.each)
     by_roll(detectors, portraits)
     false_alarms(detectors)
@@ -95,6 +99,31 @@ def by_roll(detectors: dict[str, Detector], portraits: Sequence[Portrait]) -> No
         slope = float(true @ seen / (true @ true))
         error = float(np.median(np.abs(seen - true)))
         print(f"{name:20s}" + "".join(f"{r:6.0f}" for r in recall) + f" {slope:6.2f} {error:8.1f}")
+
+
+def roll_by_view(portraits: Sequence[Portrait]) -> None:
+    """How much of a tilt libfacedetection's raw keypoints show, by the size that it sees."""
+    print("face at the network's input, px; raw share of the true roll; correlation")
+    for size, input_px in (
+        (64, 640),
+        (64, 1280),
+        (128, 1280),
+        (400, 640),
+        (256, 1280),
+        (400, 1280),
+    ):
+        detector, pairs = LibFaceDetection(input_px=input_px), []
+        for number, portrait in enumerate(portraits):
+            seen = {}
+            for turn in (-30, -15, 0, 15, 30):
+                image, truth = composite(portrait, size, turn, number)
+                face = matching(detector(image), *truth)
+                if face is not None:
+                    seen[turn] = np.degrees(roll_radians(face.keypoints_px)) / ROLL_GAIN
+            pairs += [(t, seen[t] - seen[0]) for t in seen if t and 0 in seen]
+        true, found = np.array(pairs, float).T
+        share, alike = true @ found / (true @ true), np.corrcoef(true, found)[0, 1]
+        print(f"{size * input_px / WIDTH:6.0f} {share:8.2f} {alike:8.2f}")
 
 
 def false_alarms(detectors: dict[str, Detector]) -> None:
