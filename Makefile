@@ -4,10 +4,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check format constraints clean
+KAGGLE_USER ?= USERNAME
+WEIGHTS ?=
+
+.PHONY: help demo kaggle test check format constraints clean
 
 help:
 	@echo "make demo    make a small dataset, train on it, evaluate, detect (about 5 minutes)"
+	@echo "make kaggle  dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
 	@echo "make test    every test"
 	@echo "make check   lint, types, floors, exported names"
 	@echo "make format  format the code"
@@ -20,6 +24,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 
 demo: $(VENV)/.dev
 	$(BIN)/python scripts/demo.py demo
+
+kaggle: $(VENV)/.dev
+	$(BIN)/python scripts/kaggle.py notebook
+	$(BIN)/python scripts/kaggle.py folder dist/kaggle --user $(KAGGLE_USER) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -52,22 +52,28 @@ class FaceSwap:
         return np.clip(blended, 0, 255).astype(np.uint8)
 
 
-def make_dataset(root: Path) -> Path:
-    """``train|val|test/{real,fake}/*.mp4``; skips what is there."""
+def make_dataset(root: Path, scenes: dict[str, int] = SCENES, frames: int = FRAMES) -> Path:
+    """``train|val|test/{real,fake}/*.mp4``; skips what is there.
+
+    Args:
+        root: the dataset's folder.
+        scenes: authentic clips a split; as many manipulated ones.
+        frames: of a clip.
+    """
     seed = 0
-    for split, scenes in SCENES.items():
-        for number in range(scenes):
+    for split, count in scenes.items():
+        for number in range(count):
             seed += 1
             for label, retouch in (("real", None), ("fake", FaceSwap(seed))):
                 path = root / split / label / f"scene{seed:02d}{'_swap' if retouch else ''}.mp4"
                 if path.exists():
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
-                frames = portrait_frames(
-                    FRAMES, SIDE_PX, SIDE_PX, seed=seed, fps=FPS, retouch=retouch
+                pictures = portrait_frames(
+                    frames, SIDE_PX, SIDE_PX, seed=seed, fps=FPS, retouch=retouch
                 )
                 quality = str(20 + number % 3 * 3)  # both classes get the same
-                write_video(path, frames, fps=FPS, options={"crf": quality, "preset": "veryfast"})
+                write_video(path, pictures, fps=FPS, options={"crf": quality, "preset": "veryfast"})
     return root
 
 

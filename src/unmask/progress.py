@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from types import TracebackType
@@ -44,9 +45,7 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=self._total, note="")
         elif self._kind == "notebook":
-            from tqdm.notebook import tqdm
-
-            self._bar = tqdm(total=self._total, desc=self._title, unit=self._unit)
+            self._bar = _tqdm()(total=self._total, desc=self._title, unit=self._unit)
         return self
 
     def __exit__(
@@ -85,7 +84,16 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _tqdm() -> Any:
+    """tqdm's bar of widgets, or its plain one where the notebook has no widgets."""
+    if importlib.util.find_spec("ipywidgets") is None:
+        from tqdm import tqdm
+    else:
+        from tqdm.notebook import tqdm
+    return tqdm
+
+
 def _surface() -> str:
-    if "ipykernel" in sys.modules:
+    if "ipykernel" in sys.modules and importlib.util.find_spec("tqdm") is not None:
         return "notebook"
     return "terminal" if sys.stderr.isatty() else "lines"

@@ -25,6 +25,21 @@ def test_stops_where_a_larger_batch_brings_nothing_on_a_cpu() -> None:
     assert find_batch_size(attempt, CPU, most=64) <= 2  # type: ignore[arg-type]
 
 
+def test_a_shortage_on_a_cpu_ends_the_search_and_other_errors_go_through() -> None:
+    def attempt(size: int) -> float:
+        if size > 2:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return 1.0
+
+    assert find_batch_size(attempt, CPU, most=64) == 2
+
+    def broken(size: int) -> float:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        find_batch_size(broken, CPU, most=64)
+
+
 def test_not_even_one_clip_fits() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         find_batch_size(_device_that_holds(0), CPU, most=64)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ reads a still. Whatever is wrong with a file is told by `unmask.errors.MediaErro
 
 from unmask.media.ahead import ahead
 from unmask.media.container import Limits
+from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
 from unmask.media.probe import MediaInfo, probe
@@ -20,6 +21,8 @@ __all__ = [
     "ahead",
     "open_video",
     "probe",
+    "read_credentials",
     "read_image",
+    "read_trust_anchors",
     "sample",
 ]

@@ -40,7 +40,9 @@ def find_batch_size(
         before = _used_bytes(device)
         try:
             seconds = attempt(size)
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:  # a CPU's shortage is a plain RuntimeError
+            if not is_out_of_memory(error):
+                raise
             release_memory(device)
             if size == least:
                 raise

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,6 +40,7 @@ def doctor(folder: Path | None = None) -> list[Check]:
         ("face detection and models", _onnxruntime),
         ("weights", _weights),
         ("training packages", _training),
+        ("content credentials", _credentials),
         ("cuda", _cuda),
         ("nvdec", _nvdec),
         ("processor and memory", _machine),
@@ -116,6 +117,14 @@ def _training() -> Check:
     return Check("training packages", "ok", versions)
 
 
+def _credentials() -> Check:
+    if importlib.util.find_spec("c2pa") is None:
+        remedy = "To read them: pip install 'unmask[c2pa]'"
+        return Check("content credentials", "absent", "c2pa-python is not installed", remedy)
+    found = f"c2pa-python {importlib.metadata.version('c2pa-python')}"
+    return Check("content credentials", "ok", found)
+
+
 def _cuda() -> Check:
     if importlib.util.find_spec("torch") is None:
         return Check("cuda", "absent", "torch is not installed")
@@ -130,8 +139,41 @@ def _cuda() -> Check:
             found,
             "With an NVIDIA GPU: check 'nvidia-smi' and the driver's version against torch's CUDA.",
         )
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    count = torch.cuda.device_count()
+    gpus = [torch.cuda.get_device_name(i) for i in range(count)]
+    unfit = unsupported(
+        [torch.cuda.get_device_capability(i) for i in range(count)], torch.cuda.get_arch_list()
+    )
+    if unfit:
+        return Check(
+            "cuda",
+            "broken",
+            f"this torch {torch.__version__} has no code for {gpus[unfit[0]]}",
+            "Use another GPU (on Kaggle: T4 x2), a torch built for it, or loop.accelerator=cpu.",
+        )
     return Check("cuda", "ok", f"CUDA {torch.version.cuda}: {', '.join(gpus)}")
+
+
+def unsupported(capabilities: Sequence[tuple[int, int]], architectures: Sequence[str]) -> list[int]:
+    """Numbers of the GPUs that a torch build has no code for.
+
+    Args:
+        capabilities: (major, minor) of each GPU; code of the same major and at most that minor
+            runs on it.
+        architectures: as `torch.cuda.get_arch_list` gives them; ``compute_XY`` is compiled for
+            newer GPUs when first used.
+    """
+    built = [(word.partition("_")[0], word.partition("_")[2]) for word in architectures]
+    codes = [
+        (kind, int(number[:-1]), int(number[-1])) for kind, number in built if number.isdigit()
+    ]
+
+    def runs(major: int, minor: int) -> bool:
+        return any(
+            (m, n) <= (major, minor) and (m == major or kind == "compute") for kind, m, n in codes
+        )
+
+    return [i for i, one in enumerate(capabilities) if codes and not runs(*one)]
 
 
 def _nvdec() -> Check:

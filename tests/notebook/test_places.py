@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+from layouts import LAYOUTS
+
+from unmask import notebook
+from unmask.data.discover import find_datasets
+from unmask.errors import DatasetError, ModelError
+from unmask.notebook.places import find_data, model_of, settings_from
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_attached_layouts_are_found_wherever_they_lie(
+    kaggle: Path, clips: Path, layout: str
+) -> None:
+    """Below the dataset's name, and below an archive's folder in it."""
+    LAYOUTS[layout](clips, kaggle / "input" / "slug" / "archive")
+    (kaggle / "input" / "other").mkdir()
+    (kaggle / "input" / "other" / "readme.txt").write_text("not a dataset")
+    search = find_data()
+    assert [(one.path.name, one.layout.name) for one in search.found] == [("archive", layout)]
+    assert len(search.found[0].layout.rows) == 24
+
+
+def test_the_larger_of_two_is_used_and_both_are_told(kaggle: Path, clips: Path) -> None:
+    LAYOUTS["split folders"](clips, kaggle / "input" / "b-large")
+    small = kaggle / "input" / "a-small"
+    for label in ("real", "fake"):
+        (small / label).mkdir(parents=True)
+        (small / label / "x.mp4").symlink_to(next((clips / "train" / label).glob("*.mp4")))
+    one_class = kaggle / "input" / "c-one-class" / "fake"
+    one_class.mkdir(parents=True)
+    for number in range(50):
+        (one_class / f"{number}.mp4").touch()
+    search = find_data()
+    assert notebook.choose_data(search).path.name == "b-large"
+    assert [one.path.name for one in search.found] == ["b-large", "a-small", "c-one-class"]
+    told = str(notebook.search_table(search))
+    assert "used" in told
+    assert "base_path in cell 2" in told
+
+
+def test_a_broken_table_is_told_and_does_not_end_the_search(kaggle: Path, clips: Path) -> None:
+    LAYOUTS["split folders"](clips, kaggle / "input" / "good")
+    (kaggle / "input" / "bad").mkdir()
+    (kaggle / "input" / "bad" / "manifest.csv").write_text("file,label\na.mp4,perhaps\n")
+    search = find_data()
+    assert [one.path.name for one in search.found] == ["good"]
+    assert "perhaps" in search.refused[0][1]
+    assert "perhaps" in str(notebook.search_table(search))
+
+
+def test_the_search_ends_at_its_depth(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    for label in ("real", "fake"):
+        (deep / label).mkdir(parents=True)
+        (deep / label / "x.mp4").touch()
+    assert [one.path for one in find_datasets(tmp_path, depth=3).found] == [deep]
+    assert find_datasets(tmp_path, depth=2).found == ()
+    with pytest.raises(DatasetError):
+        find_datasets(tmp_path / "nowhere")
+
+
+def test_elsewhere_the_folder_data_is_used(
+    tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNMASK_KAGGLE_ROOT", str(tmp_path / "nothing"))
+    monkeypatch.delenv("UNMASK_BASE_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError) as caught:
+        find_data()
+    assert "base_path" in caught.value.hint
+    (tmp_path / "data").symlink_to(clips)
+    assert find_data().found[0].path == Path("data")
+    assert notebook.scratch_folder() == Path("stores")
+    monkeypatch.setenv("UNMASK_BASE_PATH", str(clips))
+    assert find_data().found[0].path == clips
+
+
+@pytest.mark.parametrize(
+    ("file", "fits"),
+    [
+        ("pytorch/resnet50-0676ba61.pth", True),
+        ("x/ResNet50.pth", True),
+        ("timm/resnet50.a1_in1k/model.safetensors", True),
+        ("timm/resnet50d.ra2_in1k/model.safetensors", False),
+        ("x/resnet50d.pth", False),
+        ("x/wide_resnet50_2.pth", False),
+        ("x/resnet50.csv", False),
+    ],
+)
+def test_attached_weights_are_found_by_name(kaggle: Path, file: str, fits: bool) -> None:
+    path = kaggle / "input" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert notebook.backbone_weights("resnet50") == (path if fits else None)
+    weights = settings_from().model.weights
+    assert weights == (str(path) if fits else "imagenet")
+    assert settings_from(["model.weights=random"]).model.weights == "random"
+
+
+def test_weights_that_cannot_be_had_say_what_to_attach(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+
+    def offline(*args: object, **options: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ModelError) as caught:
+        model_of(settings_from(["model.backbone=resnet18"]))
+    assert caught.value.code == "model_download"
+    assert "resnet18*.pth" in caught.value.hint
+    assert "model.weights=random" in caught.value.hint
