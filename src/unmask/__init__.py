@@ -11,9 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from unmask.errors import UnmaskError
-from unmask.types import Verdict
 
 if TYPE_CHECKING:
+    from unmask.types import Verdict
     from unmask.verbs.calibrate import calibrate
     from unmask.verbs.detect import detect
     from unmask.verbs.doctor import doctor
@@ -41,6 +41,8 @@ _VERBS = ("calibrate", "detect", "doctor", "evaluate", "export", "prepare", "tra
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Verdict":  # with it comes NumPy, which `unmask --help` can do without
+        return importlib.import_module("unmask.types").Verdict
     if name not in _VERBS:
         raise AttributeError(f"module 'unmask' has no attribute {name!r}")
     return getattr(importlib.import_module(f"unmask.verbs.{name}"), name)

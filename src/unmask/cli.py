@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
@@ -160,12 +159,16 @@ def calibrate(
 def export(
     run_or_checkpoint: Annotated[Path, typer.Argument(help="A run's folder or best_model.pth.")],
     onnx: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8.")] = "fp32",
 ) -> None:
     """Write the best checkpoint as the ONNX file that `detect` runs."""
     _need_training()
+    from unmask.verbs.export import TOLERANCE
     from unmask.verbs.export import export as run
 
-    _print_text(str(run(run_or_checkpoint, onnx)))
+    if precision not in TOLERANCE:
+        raise typer.BadParameter(f"one of {', '.join(TOLERANCE)}", param_hint="--precision")
+    _print_text(str(run(run_or_checkpoint, onnx, precision=precision)))
 
 
 @app.command()
@@ -229,6 +232,8 @@ def detect(
 def doctor(as_json: AsJson = False) -> None:
     """Tell what works on this machine and how to mend what does not."""
     from dataclasses import asdict
+
+    from rich.table import Column, Table
 
     from unmask.verbs.doctor import doctor as run
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from unmask.config import ClipSpec
 from unmask.faces import FaceDetector, extract
-from unmask.media import Coverage, Limits, MediaInfo, open_video, read_image, sample
+from unmask.media import Coverage, Limits, MediaInfo, ahead, open_video, read_image, sample
 from unmask.types import Clip, Crop, Track, Warn
 
 STILL_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -69,13 +69,16 @@ def clips_of_video(
         spec: how.
         detector: finds the faces.
         limits: what the file may ask for.
-        threads: decoder threads; 0 = as many as this process may use.
+        threads: decoder threads; 0 = as many as this process may use. Unless it is 1, frames are
+            decoded while faces are found in those before.
 
     Raises:
         MediaError: the file cannot be read as video.
     """
     with open_video(path, limits, threads) as video:
-        extraction = extract(sample(video, spec), spec, detector)
+        frames = sample(video, spec)
+        # A process with one thread is one of many, all of them busy: nobody would run the other.
+        extraction = extract(frames if threads == 1 else ahead(frames), spec, detector)
         coverage = video.coverage
         return VideoClips(
             clips=tuple(build_clips(extraction.tracks, spec)),

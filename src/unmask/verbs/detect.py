@@ -9,13 +9,13 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
-from unmask import weights
+from unmask import __version__, weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
 from unmask.config import FRAMES_LOOKED_AT, ClipSpec
 from unmask.errors import InputError, ModelError
@@ -105,7 +105,7 @@ def open_model(model: str | Path | Model | None) -> Model:
 
 def open_faces(name: str = DEFAULT_FACES) -> FaceDetector:
     """The face detector that `detect` uses, loaded."""
-    return load_detector(name, _threads())
+    return load_detector(name)  # one thread: the other cores decode
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,8 @@ class _Clock:
         total = time.perf_counter() - self.began
         rest = total - self.faces_seconds - self.model_seconds
         return {
-            "tool_version": version("unmask"),
-            "decoder": f"pyav {version('av')}",
+            "tool_version": __version__,
+            "decoder": f"pyav {av.__version__}",
             "device": device,
             "seconds": round(total, 3),
             "decode_seconds": round(rest, 3),
@@ -239,10 +239,6 @@ def _bundled() -> str:
         code="model_missing",
         hint="Install unmask again, or pass the best_model.onnx of a run with --model.",
     )
-
-
-def _threads() -> int:
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 def _failed(error: InputError) -> Verdict:
