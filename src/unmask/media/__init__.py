@@ -5,7 +5,7 @@ its time, decoding as little as that needs; `read_image` reads a still. Whatever
 file is told by `unmask.errors.MediaError` and its code.
 """
 
-from unmask.media.container import Limits
+from unmask.media.container import Limits, looks_like_media
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
 from unmask.media.probe import MediaInfo, probe
@@ -16,6 +16,7 @@ __all__ = [
     "Limits",
     "MediaInfo",
     "Video",
+    "looks_like_media",
     "open_video",
     "probe",
     "read_image",

@@ -76,14 +76,23 @@ def detect_many(
     faces: str | FaceDetector = DEFAULT_FACES,
     frames: int = FRAMES,
     limits: Limits | None = None,
+    threads: int = 0,
 ) -> Iterator[Verdict]:
-    """`detect` for many files: the networks are loaded once, at the call, one verdict a file."""
+    """`detect` for many files: the networks are loaded once, at the call, one verdict a file.
+
+    ``threads`` are those of the decoder and of networks that are not loaded yet; 0 = as many as
+    this process may use.
+    """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
-    network = model if isinstance(model, Model) else load_model(model or _bundled())
-    finder = load_detector(faces, _threads()) if isinstance(faces, str) else faces
+    network = (
+        model
+        if isinstance(model, Model)
+        else load_model(model or bundled_model(), threads=threads or None)
+    )
+    finder = load_detector(faces, threads or _threads()) if isinstance(faces, str) else faces
     spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
-    walk = _Walk(network, finder, spec, limits)
+    walk = _Walk(network, finder, spec, limits, threads)
     return (walk.judge(Path(path)) for path in paths)
 
 
@@ -95,6 +104,7 @@ class _Walk:
     faces: FaceDetector
     spec: ClipSpec
     limits: Limits | None
+    threads: int
 
     def judge(self, path: Path) -> Verdict:
         clock = _Clock()
@@ -120,7 +130,7 @@ class _Walk:
         finder = _Timed(self.faces, clock)
         if path.suffix.lower() in STILL_SUFFIXES:
             return self._clips_of_picture(path, finder)
-        return clips_of_video(path, self.spec, finder, self.limits)
+        return clips_of_video(path, self.spec, finder, self.limits, self.threads)
 
     def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
         """Faces of a still; unlike a dataset's still, it need not be a face crop."""
@@ -208,7 +218,12 @@ class _Timed:
             self._clock.faces_seconds += time.perf_counter() - began
 
 
-def _bundled() -> str:
+def bundled_model() -> str:
+    """The name of the model that is used where none is named.
+
+    Raises:
+        ModelError: ``model_missing``: none was shipped.
+    """
     for name in weights.names():
         if weights.read_card(name).task == BUNDLED_TASK:
             return name
