@@ -151,11 +151,11 @@ class Journal:
         self._file: IO[bytes] = path.open("r+b" if path.exists() else "w+b")
         offset = 0
         for line in self._file:
+            if not line.endswith(b"\n"):
+                break
             try:
                 self._take_in(json.loads(line), offset)
             except (ValueError, LookupError, TypeError):
-                break
-            if not line.endswith(b"\n"):
                 break
             offset += len(line)
         self._file.truncate(offset)

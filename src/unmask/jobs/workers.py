@@ -41,6 +41,8 @@ _NO_MEMORY = re.compile(
     r"bad.?alloc|std::bad_alloc|failed to allocate|insufficient memory|cannot allocate memory", re.I
 )
 
+_SIZES = re.compile(r"^(VmData|VmPeak|VmSize):\s+(\d+) kB", re.M)
+
 
 @dataclass(frozen=True)
 class Outcome(Generic[Task]):
@@ -292,21 +294,16 @@ def _memory_is_full(limits: TaskLimits) -> bool:
     """Whether the task that just ended took the process to its limit.
 
     A decoder that is refused memory may go on with fewer pictures and report damage; what it gave
-    is no answer. The peak is over the process's life, which ends when it gets here.
+    is no answer. Linux tells what is held now and the peak of the address space, not of what
+    RLIMIT_DATA counts; the difference is taken for data. The peak is over the process's life, which
+    ends when it gets here. Elsewhere only errors tell.
     """
-    if sys.platform == "win32" or limits.memory_mib is None:
-        return False
-    import resource
-
     status = Path("/proc/self/status")
-    if status.exists():
-        # getrusage's peak would begin with that of the parent, whose copy this process was born as.
-        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        peak_mib = int(peak[1]) / 2**10 if peak else 0.0
-    else:
-        unit = 1 if sys.platform == "darwin" else 2**10
-        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    return peak_mib >= 0.95 * limits.memory_mib
+    if limits.memory_mib is None or not status.exists():
+        return False
+    kib = {name: int(size) for name, size in _SIZES.findall(status.read_text())}
+    peak_kib = kib["VmData"] + kib["VmPeak"] - kib["VmSize"]
+    return peak_kib / 2**10 >= 0.95 * limits.memory_mib
 
 
 @contextmanager

@@ -73,6 +73,6 @@ def _shrunk(image: UInt8Array, box: list[float] | None) -> UInt8Array:
     small = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     if box is not None:
         x0, y0, x1, y1 = (round(value * scale) for value in box)
-        cv2.rectangle(small, (x0, y0), (x1, y1), _EDGE_RGB, 3)
-        cv2.rectangle(small, (x0, y0), (x1, y1), _INK_RGB, 1)
+        cv2.rectangle(small, (x0, y0), (x1, y1), _EDGE_RGB, 4)
+        cv2.rectangle(small, (x0, y0), (x1, y1), _INK_RGB, 2)
     return small
