@@ -26,7 +26,11 @@ CALIBRATION = Calibration(
 
 
 def write_blueness(
-    path: Path, calibration: Calibration | None = CALIBRATION, *, name: str = "blueness", **spec: Any
+    path: Path,
+    calibration: Calibration | None = CALIBRATION,
+    *,
+    name: str = "blueness",
+    **spec: Any,
 ) -> Path:
     """Write the model as `unmask export` would.
 

@@ -38,6 +38,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what `atomic_path` left half-written under ``folder`` when its process was killed.
+
+    Only for folders that one process at a time writes to.
+    """
+    for path in folder.rglob(".*-*"):
+        if path.is_file():
+            path.unlink()
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` atomically."""
     with atomic_path(path) as temporary:

@@ -143,9 +143,7 @@ def test_a_list_names_paths(folder: Path, ending: bytes) -> None:
     assert found_in(folder, look(list_file=listing)) == ["a.mp4", "b.mp4", "odd\udcff.mp4"]
 
 
-def test_a_list_can_come_from_standard_input(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_can_come_from_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listing = io.TextIOWrapper(io.BytesIO(os.fsencode(folder / "a\nb.mp4") + b"\0"))
     monkeypatch.setattr(sys, "stdin", listing)
     assert found_in(folder, look(list_file=Path("-"))) == ["a\nb.mp4"]

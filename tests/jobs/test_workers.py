@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jobs_for_tests as jobs
 import pytest
 
-import jobs_for_tests as jobs
 from unmask.errors import RunError
 from unmask.jobs import Outcome, run_tasks
 

@@ -23,7 +23,7 @@ from unmask.errors import ConfigError, ModelError, UnmaskError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, load_detector
 from unmask.faces.detect import FACE_DETECTORS
-from unmask.files import atomic_path, sha256_file
+from unmask.files import atomic_path, sha256_file, sweep
 from unmask.inference import Model, load_model
 from unmask.jobs import Found, Inputs, Journal, Outcome, find_inputs, run_on_ray, run_tasks, shown
 from unmask.progress import Progress
@@ -208,6 +208,7 @@ def scan(
 
     limits = _Limits(timeout_seconds, memory_limit_mib, cpu_seconds or timeout_seconds)
     with Journal(out, settings) as journal:
+        sweep(out)
         state = _Scan(journal, inputs, about, limits, show_progress)
         if retry_failed:
             state.forget_failed()
