@@ -44,24 +44,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most-kib", type=int, default=2**20, help="leave larger videos out")
     options = parser.parse_args()
+    sources = [
+        file for file in videos(options.folders) if file.stat().st_size <= options.most_kib * 2**10
+    ]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         model = write_blueness(work / "toy.onnx")
         command = [sys.executable, "-m", "unmask", "scan", "in", "--model", str(model)]
         command += ["--frames", str(options.frames)]
         if options.question == "kills":
-            make_folder(work / "in", options.folders, options.files or 500, options.seed)
+            make_folder(work / "in", sources, options.files or 500, options.seed)
             kills(work, command, options)
         else:
-            plain_folder(work / "in", options.folders, options.files or 24)
+            plain_folder(work / "in", sources, options.files or 24)
             speed(work, command, options)
 
 
 def plain_folder(folder: Path, sources: list[Path], count: int) -> None:
     """Distinct videos that all decode."""
     folder.mkdir()
-    for number, source in zip(range(count), cycle(videos(sources)), strict=False):
+    for number, source in zip(range(count), cycle(sources), strict=False):
         target = folder / f"{number:04d}{source.suffix}"
         target.write_bytes(with_tail(source.read_bytes(), number))
 
@@ -77,11 +81,11 @@ def make_folder(folder: Path, sources: list[Path], count: int, seed: int) -> Non
     (folder / "circle.mp4").symlink_to("circle.mp4")
     (folder / os.fsdecode(b"odd\xff\nname.mp4")).write_bytes(b"\0\0\0\x18ftyp")
     made = 6
-    for number, source in enumerate(cycle(videos(sources))):
+    for number, source in enumerate(cycle(sources)):
         if made >= count:
             return
         content = source.read_bytes()
-        kind = "file" if number < len(videos(sources)) else draw.choice(
+        kind = "file" if number < len(sources) else draw.choice(
             ["tail"] * 6 + ["flipped", "cut", "copy"]
         )  # fmt: skip
         if kind == "tail":
@@ -102,9 +106,9 @@ def with_tail(content: bytes, number: int) -> bytes:
     return content + struct.pack(">I4sI", 12, b"free", number)
 
 
-def videos(sources: list[Path]) -> list[Path]:
+def videos(folders: list[Path]) -> list[Path]:
     """All files under the folders, in one order."""
-    return sorted(path for source in sources for path in source.rglob("*.*") if path.is_file()
+    return sorted(path for folder in folders for path in folder.rglob("*.*") if path.is_file()
                   and path.suffix not in (".csv", ".txt", ".md"))  # fmt: skip
 
 

@@ -7,13 +7,14 @@ or eat its memory without harm to the rest, and `Journal` remembers every outcom
 from unmask.jobs.cluster import run_on_ray
 from unmask.jobs.inputs import Found, Inputs, find_inputs, shown
 from unmask.jobs.journal import Journal
-from unmask.jobs.workers import Outcome, run_tasks
+from unmask.jobs.workers import Outcome, TaskLimits, run_tasks
 
 __all__ = [
     "Found",
     "Inputs",
     "Journal",
     "Outcome",
+    "TaskLimits",
     "find_inputs",
     "run_on_ray",
     "run_tasks",

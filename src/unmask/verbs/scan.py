@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -25,28 +25,27 @@ from unmask.faces import FaceDetector, load_detector
 from unmask.faces.detect import FACE_DETECTORS
 from unmask.files import atomic_path, sha256_file, sweep
 from unmask.inference import Model, load_model
-from unmask.jobs import Found, Inputs, Journal, Outcome, find_inputs, run_on_ray, run_tasks, shown
+from unmask.jobs import (
+    Found,
+    Inputs,
+    Journal,
+    Outcome,
+    TaskLimits,
+    find_inputs,
+    run_on_ray,
+    run_tasks,
+    shown,
+)
 from unmask.progress import Progress
 from unmask.report.json import as_dict
-from unmask.report.scan_page import (
-    MAX_ROWS,
-    Reason,
-    ScanSummary,
-    clean,
-    thumbnail_path,
-    write_page,
-)
-from unmask.report.scan_table import has_parquet, rows_of, write_csv, write_parquet
+from unmask.report.scan_files import RESULTS_FILE, result_line, write_results
+from unmask.report.scan_page import Reason, clean, thumbnail_path
 from unmask.report.thumbnail import write_thumbnail
 from unmask.types import Verdict, Warn
 from unmask.verbs.detect import FRAMES, TASK, bundled_model, detect_many
 
 TIMEOUT_SECONDS = 600.0
 MEMORY_LIMIT_MIB = 4096
-EXAMPLES = 20
-
-RESULTS_FILE, PAGE_FILE = "results.jsonl", "index.html"
-CSV_FILE, PARQUET_FILE = "results.csv", "results.parquet"
 
 _HASHED_AT_ONCE = 256
 _Tree = dict[str, Any]
@@ -171,50 +170,52 @@ def scan(
         raise ValueError(f"engine must be local or ray, got {engine!r}")
     if frames < 1 or (workers is not None and workers < 1):
         raise ValueError(f"frames and workers must be at least 1, got {frames} and {workers}")
-    if faces not in FACE_DETECTORS:
-        raise ConfigError(f"No face detector '{faces}'; known: {', '.join(FACE_DETECTORS)}.")
     out = Path(os.path.abspath(out))  # noqa: PTH100 - workers elsewhere need the same path
     inputs = find_inputs(paths, list_file=list_file, leave_out=out)
-    name = _model_for_workers(model or bundled_model())
-    network = load_model(name, threads=1)  # a wrong model is told before anything starts
-    about = {
-        "name": network.name,
-        "version": network.version,
-        "weights_sha256": network.sha256,
-        "task": TASK,
-    }
-    limitations = tuple(network.metadata.get("limitations", ()))
-    del network
+    work, about, limitations = _prepare_work(model, faces, frames, out if thumbnails else None)
     settings = {
         "model": f"{about['name']} {about['version']} ({about['weights_sha256'][:12]})",
         "faces": faces,
         "frames": frames,
         "tool": f"unmask {unmask.__version__}",
     }
-    work = _Work(name, about["weights_sha256"], faces, frames, str(out) if thumbnails else None)
-    if workers is None:
-        workers = _usable_cores() if engine == "local" else 2**16
+    limits = TaskLimits(timeout_seconds, memory_limit_mib, cpu_seconds or timeout_seconds)
+    crew = workers or (_usable_cores() if engine == "local" else 2**16)
 
     def outcomes(files: Sequence[Found]) -> Generator[Outcome[_Task], None, None]:
         run = run_tasks if engine == "local" else run_on_ray
-        return run(
-            _judge,
-            (_Task(found.path, work) for found in files),
-            workers=workers,
-            timeout_seconds=timeout_seconds,
-            memory_mib=memory_limit_mib,
-            cpu_seconds=cpu_seconds or timeout_seconds,
-        )
+        tasks = (_Task(found.path, work) for found in files)
+        return run(_judge, tasks, workers=crew, **asdict(limits))
 
-    limits = _Limits(timeout_seconds, memory_limit_mib, cpu_seconds or timeout_seconds)
     with Journal(out, settings) as journal:
         sweep(out)
         state = _Scan(journal, inputs, about, limits, show_progress)
         if retry_failed:
             state.forget_failed()
         state.hash_lookalikes(_usable_cores())
-        judged = state.judge(outcomes)
-        return state.finish(judged, limitations, began)
+        return state.finish(state.judge(outcomes), limitations, began)
+
+
+def _prepare_work(
+    model: str | Path | None, faces: str, frames: int, thumbnails: Path | None
+) -> tuple[_Work, dict[str, Any], tuple[str, ...]]:
+    """What workers are told, what verdicts say of the model, and its limitations.
+
+    The model is opened once here, so that a wrong one is told before anything starts.
+    """
+    if faces not in FACE_DETECTORS:
+        raise ConfigError(f"No face detector '{faces}'; known: {', '.join(FACE_DETECTORS)}.")
+    name = _model_for_workers(model or bundled_model())
+    network = load_model(name, threads=1)
+    about = {
+        "name": network.name,
+        "version": network.version,
+        "weights_sha256": network.sha256,
+        "task": TASK,
+    }
+    folder = None if thumbnails is None else str(thumbnails)
+    work = _Work(name, network.sha256, faces, frames, folder)
+    return work, about, tuple(network.metadata.get("limitations", ()))
 
 
 def _judge(task: _Task) -> _Tree:
@@ -250,13 +251,6 @@ def _networks(work: _Work) -> tuple[Model, FaceDetector]:
     return network, load_detector(work.faces, threads=1)
 
 
-@dataclass(frozen=True)
-class _Limits:
-    timeout_seconds: float
-    memory_mib: int
-    cpu_seconds: float
-
-
 class _Scan:
     """A scan under way: the files, the journal, and what one makes of the other."""
 
@@ -265,7 +259,7 @@ class _Scan:
         journal: Journal,
         inputs: Inputs,
         about: dict[str, Any],
-        limits: _Limits,
+        limits: TaskLimits,
         show_progress: bool,
     ) -> None:
         self._journal, self._inputs, self._about = journal, inputs, about
@@ -319,53 +313,31 @@ class _Scan:
         return len(tried)
 
     def finish(self, judged: int, limitations: Sequence[str], began: float) -> ScanReport:
-        """Write the results, the tables and the page, each from the journal, one by one."""
-        out = self._journal.folder
+        """Write the results, each read from the journal when it is wanted."""
         groups = self._groups()
-        labels: Counter[str] = Counter()
-        problems = _Problems()
-        order: list[tuple[float, int]] = []
-        with atomic_path(out / RESULTS_FILE) as temporary, temporary.open("wb") as file:
-            for number, group in enumerate(groups):
-                result = self._result(group)
-                file.write(_line(result))
-                if result["error"] is None:
-                    labels[result["verdict"]["label"]] += 1
-                else:
-                    problems.add(result)
-                order.append((-_rank(result), number))
-        reasons = problems.reasons()
-        written = [RESULTS_FILE, CSV_FILE]
-        write_csv(out / CSV_FILE, self._rows(groups))
-        if has_parquet():
-            write_parquet(out / PARQUET_FILE, self._rows(groups))
-            written.append(PARQUET_FILE)
-        report = ScanReport(
-            out=out,
-            paths=len(self._inputs.files),
-            skipped=len(self._inputs.skipped),
-            files=len(groups),
-            duplicates=len(self._inputs.files) - len(groups),
-            judged=judged,
-            failed=sum(reason.files for reason in reasons),
-            labels=dict(sorted(labels.items())),
-            reasons=reasons,
-            seconds=time.monotonic() - began,
-            written=(*written, PAGE_FILE),
-        )
-        summary = ScanSummary(
-            files=report.files,
-            duplicates=report.duplicates,
-            skipped=report.skipped,
-            labels=labels,
-            failed=report.failed,
-            reasons=reasons,
+        duplicates, skipped = len(self._inputs.files) - len(groups), len(self._inputs.skipped)
+        tally = write_results(
+            self._journal.folder,
+            len(groups),
+            lambda place: self._result(groups[place]),
+            duplicates=duplicates,
+            skipped=skipped,
             model=self._about,
             limitations=limitations,
         )
-        best = (groups[number] for _, number in sorted(order)[:MAX_ROWS])
-        write_page(out / PAGE_FILE, summary, (self._result(group) for group in best), written)
-        return replace(report, seconds=time.monotonic() - began)
+        return ScanReport(
+            out=self._journal.folder,
+            paths=len(self._inputs.files),
+            skipped=skipped,
+            files=len(groups),
+            duplicates=duplicates,
+            judged=judged,
+            failed=tally.failed,
+            labels=tally.labels,
+            reasons=tally.reasons,
+            seconds=time.monotonic() - began,
+            written=tally.written,
+        )
 
     def _todo(self) -> Iterator[Found]:
         """The first of every content that has no verdict."""
@@ -390,7 +362,7 @@ class _Scan:
 
         def take_in(found: Found, verdict: _Tree) -> None:
             self._journal.note_verdict(found, verdict)
-            live.write(_line(_with_file(verdict, copies.get(found.path, [found]))))
+            live.write(result_line(_with_file(verdict, copies.get(found.path, [found]))))
             live.flush()
 
         for found in todo:
@@ -457,7 +429,7 @@ class _Scan:
             for group in self._groups():
                 place = self._journal.place(group[0])
                 if place is not None and place not in self._forgotten:
-                    known.write(_line(self._result(group)))
+                    known.write(result_line(self._result(group)))
         return file.open("ab")
 
     def _groups(self) -> list[list[Found]]:
@@ -472,34 +444,6 @@ class _Scan:
         if place is None:
             raise RuntimeError(f"{group[0].path} has no verdict")
         return _with_file(self._journal.read(place), group)
-
-    def _rows(self, groups: Sequence[Sequence[Found]]) -> Iterator[_Tree]:
-        for group in groups:
-            yield from rows_of(self._result(group))
-
-
-class _Problems:
-    """Counts failures by their code, and keeps a few examples of each."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._messages: dict[str, str] = {}
-        self._examples: dict[str, list[str]] = {}
-
-    def add(self, result: _Tree) -> None:
-        error = result["error"]
-        code = error["code"]
-        self._counts[code] += 1
-        self._messages.setdefault(code, f"{error['message']} {error['hint']}".strip())
-        examples = self._examples.setdefault(code, [])
-        if len(examples) < EXAMPLES:
-            examples.append(result["file"]["path"])
-
-    def reasons(self) -> tuple[Reason, ...]:
-        return tuple(
-            Reason(code, self._messages[code], count, tuple(self._examples[code]))
-            for code, count in sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
-        )
 
 
 _HINTS = {
@@ -519,18 +463,6 @@ def _with_file(verdict: _Tree, group: Sequence[Found]) -> _Tree:
     head = {name: verdict[name] for name in ("schema_version", "status")}
     named = {"input": verdict["input"] | {"name": shown(Path(group[0].path).name)}}
     return {**head, "file": {**first, "duplicates": others}, **verdict, **named}
-
-
-def _line(result: _Tree) -> bytes:
-    return json.dumps(result, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-def _rank(result: _Tree) -> float:
-    """The page shows the highest scores first, then what was not judged, then what failed."""
-    if result["error"] is not None:
-        return -2.0
-    score = result["verdict"]["score"]
-    return -1.0 if score is None else float(score)
 
 
 def _sha256(found: Found) -> str | None:
