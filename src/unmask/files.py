@@ -38,14 +38,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what `atomic_path` left half-written under ``folder`` when its process was killed.
+def sweep(folder: Path, *names: str) -> None:
+    """Remove what `atomic_path` left half-written in ``folder`` when its process was killed.
 
     Only for folders that one process at a time writes to.
+
+    Args:
+        folder: where to look; not below it.
+        names: of the files that were written, or patterns of them (``*.jpg``).
     """
-    for path in folder.rglob(".*-*"):
-        if path.is_file():
-            path.unlink()
+    for name in map(Path, names):
+        for left in folder.glob(f".{name.stem}-????????{name.suffix}"):
+            left.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

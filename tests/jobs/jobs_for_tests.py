@@ -58,6 +58,15 @@ def note_and_hang(task: str) -> None:
     time.sleep(600)
 
 
+def end_seat_once(note: str) -> str:
+    """Kill the process above, the first time; a later try finds the note."""
+    if not Path(note).exists():
+        Path(note).touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    return "done at last"
+
+
 class Unloadable:
     """A function that cannot be loaded where it should run."""
 

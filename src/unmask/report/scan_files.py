@@ -15,6 +15,7 @@ from unmask.report.scan_table import has_parquet, rows_of, write_csv, write_parq
 
 RESULTS_FILE, PAGE_FILE = "results.jsonl", "index.html"
 CSV_FILE, PARQUET_FILE = "results.csv", "results.parquet"
+FILES = (RESULTS_FILE, CSV_FILE, PARQUET_FILE, PAGE_FILE)
 EXAMPLES = 20
 """Paths that are kept of each reason why files failed."""
 

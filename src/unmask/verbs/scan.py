@@ -38,7 +38,7 @@ from unmask.jobs import (
 )
 from unmask.progress import Progress
 from unmask.report.json import as_dict
-from unmask.report.scan_files import RESULTS_FILE, result_line, write_results
+from unmask.report.scan_files import FILES, RESULTS_FILE, result_line, write_results
 from unmask.report.scan_page import Reason, clean, thumbnail_path
 from unmask.report.thumbnail import write_thumbnail
 from unmask.types import Verdict, Warn
@@ -188,7 +188,9 @@ def scan(
         return run(_judge, tasks, workers=crew, **asdict(limits))
 
     with Journal(out, settings) as journal:
-        sweep(out)
+        sweep(out, *FILES)
+        for folder in (out / "thumbnails").glob("*"):
+            sweep(folder, "*.jpg")
         state = _Scan(journal, inputs, about, limits, show_progress)
         if retry_failed:
             state.forget_failed()
