@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-kib", type=int, default=2**20, help="leave larger videos out")
     options = parser.parse_args()
+    options.files = options.files or {"kills": 500, "speed": 24}[options.question]
     sources = [
         file for file in videos(options.folders) if file.stat().st_size <= options.most_kib * 2**10
     ]
@@ -55,10 +56,10 @@ def main() -> None:
         command = [sys.executable, "-m", "unmask", "scan", "in", "--model", str(model)]
         command += ["--frames", str(options.frames)]
         if options.question == "kills":
-            make_folder(work / "in", sources, options.files or 500, options.seed)
+            make_folder(work / "in", sources, options.files, options.seed)
             kills(work, command, options)
         else:
-            plain_folder(work / "in", sources, options.files or 24)
+            plain_folder(work / "in", sources, options.files)
             speed(work, command, options)
 
 
@@ -148,11 +149,18 @@ def speed(work: Path, command: list[str], options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for workers, found in rates.items():
             out = work / "speed"
-            clock = Clock(out, options.files or 24)
+            clock = Clock(out, options.files)
             watch([*command, "--workers", str(workers), "--out", "speed"], work, clock.look, 0.02)
-            found.append(clock.rate())
+            first = options.files // 5
+            seconds = clock.seconds(first)
+            found.append((options.files - first) / seconds)
+            busy = sum(judging_seconds(out)[first:])
             shutil.rmtree(out)
-            print(f"{workers} worker(s): {found[-1]:.2f} files/s", flush=True)
+            print(
+                f"{workers} worker(s): {found[-1]:.2f} files/s, "
+                f"judging {busy / workers / seconds:.0%} of the time",
+                flush=True,
+            )
     best = {workers: max(found) for workers, found in rates.items()}
     print(f"ratio of the best rounds: {best[options.workers] / best[1]:.2f}")
 
@@ -186,11 +194,16 @@ class Clock:
             count = self._journal.read_bytes().count(b'"verdict": {"schema')
             self._seen.append((time.monotonic(), count))
 
-    def rate(self) -> float:
-        """Files a second between the first fifth and the last file."""
-        first = next((t, n) for t, n in self._seen if n >= self._files / 5)
-        last = next((t, n) for t, n in self._seen if n == self._files)
-        return (last[1] - first[1]) / (last[0] - first[0])
+    def seconds(self, first: int) -> float:
+        """From the verdict on file number ``first`` to the last one."""
+        began = next(t for t, n in self._seen if n >= first)
+        return next(t for t, n in self._seen if n == self._files) - began
+
+
+def judging_seconds(out: Path) -> list[float]:
+    """Wall time that each file took its worker, in the order of completion."""
+    rows = (json.loads(line) for line in (out / "journal.jsonl").open("rb"))
+    return [row["verdict"]["runtime"]["seconds"] for row in rows if "verdict" in row]
 
 
 class Curve:

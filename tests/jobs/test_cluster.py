@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import jobs_for_tests as jobs
 import pytest
 
-from unmask.errors import MissingExtraError
+from unmask.errors import MissingExtraError, RunError
 from unmask.jobs import run_on_ray, run_tasks
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # Nodes import tasks by name: unmask is installed there, the tests' tasks are not.
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": path}},
+    )
     yield
     ray.shutdown()
 
@@ -43,6 +52,15 @@ def test_a_seat_that_is_lost_costs_no_task(tmp_path: Path) -> None:
     found = list(run_on_ray(jobs.end_seat_once, tasks, workers=2, timeout_seconds=120.0))
     assert sorted(outcome.task for outcome in found) == tasks
     assert {outcome.value for outcome in found} == {"done at last"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_nodes_that_lack_the_code_are_told_in_a_sentence() -> None:
+    with pytest.raises(RunError) as caught:
+        list(run_on_ray(jobs.Unloadable(), ["any"], workers=1, timeout_seconds=120.0))
+    assert caught.value.code == "workers_start"
+    assert "\n" not in str(caught.value)
 
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-import make_media
 from unmask.report import as_dict
 from unmask.report.scan_page import MAX_ROWS, Reason, ScanSummary, thumbnail_path, write_page
 from unmask.report.scan_table import rows_of, suspicious_seconds, write_csv
-from unmask.report.thumbnail import SIDE_PX, write_thumbnail
-from unmask.types import Person, Segment, Verdict
+from unmask.report.thumbnail import SIDE_PX, Onlooker
+from unmask.types import Face, Person, Segment, Verdict
 
 SHA = "ab" * 32
 
@@ -128,26 +127,41 @@ def test_a_page_has_an_end(tmp_path: Path) -> None:
     assert f"The {MAX_ROWS} files with the highest scores of {MAX_ROWS + 1}" in page.words
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".png"])
-def test_a_thumbnail_shows_the_highest_frame_with_its_box(tmp_path: Path, suffix: str) -> None:
-    """Every frame is a grey of its own: the third, at 0.4 s, is 80."""
-    greys = [np.full((120, 400, 3), 40 * (1 + k // 2), np.uint8) for k in range(0, 10, 2)]
-    source = tmp_path / f"greys{suffix}"
-    if suffix == ".mp4":
-        make_media.write_video(source, iter(greys), fps=5)
-    else:
-        cv2.imwrite(str(source), greys[2])
-    assert write_thumbnail(source, result(), tmp_path / "small.jpg")
+class Scripted:
+    """A face detector that finds what it was told to."""
+
+    name = "scripted"
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self._boxes = iter(boxes)
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        return [Face(next(self._boxes), np.zeros((5, 2), np.float32), 0.9)]
+
+
+def look_at_greys(onlooker: Onlooker) -> None:
+    for grey in (40, 120, 200):
+        onlooker(np.full((120, 400, 3), grey, np.uint8))
+
+
+def test_a_thumbnail_shows_the_highest_frame_with_its_box(tmp_path: Path) -> None:
+    onlooker = Onlooker(Scripted((0, 0, 9, 9), (40.04, 19.98, 80, 70), (200, 20, 250, 70)))
+    look_at_greys(onlooker)
+    assert onlooker.write_thumbnail(result(), tmp_path / "small.jpg")
     small = cv2.imread(str(tmp_path / "small.jpg"))
-    height, width = small.shape[:2]
-    assert (height, width) == (58, SIDE_PX)
+    assert small.shape == (58, SIDE_PX, 3)
     assert small[5, 100].mean() == pytest.approx(120, abs=4)
     scale = SIDE_PX / 400
     edge = small[round(45 * scale), round(40 * scale) - 2 : round(40 * scale) + 3]
     assert edge.max() > 200
 
 
-def test_no_frame_no_thumbnail(tmp_path: Path) -> None:
-    (tmp_path / "text.mp4").write_text("no video")
-    assert not write_thumbnail(tmp_path / "text.mp4", result(), tmp_path / "small.jpg")
-    assert not (tmp_path / "small.jpg").exists()
+def test_without_a_face_it_is_the_first_frame_and_without_a_frame_none(tmp_path: Path) -> None:
+    onlooker = Onlooker(Scripted(*[(0.0, 0.0, 9.0, 9.0)] * 3))
+    assert not onlooker.write_thumbnail(result(people=[]), tmp_path / "small.jpg")
+    look_at_greys(onlooker)
+    assert onlooker.write_thumbnail(result(people=[]), tmp_path / "small.jpg")
+    small = cv2.imread(str(tmp_path / "small.jpg"))
+    assert small.mean() == pytest.approx(40, abs=4)
+    onlooker.forget()
+    assert not onlooker.write_thumbnail(result(people=[]), tmp_path / "other.jpg")

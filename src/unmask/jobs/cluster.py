@@ -123,8 +123,11 @@ class _Seats:
         except self._ray.exceptions.RayError as error:
             self._lost += 1
             if self._answers == 0 and self._lost > 2:
+                reason = str(error).strip().rpartition("\n")[2].strip()
                 raise RunError(
-                    f"No seat on the Ray cluster answers: {error}", code="workers_start"
+                    f"No worker starts on the Ray cluster: {reason}",
+                    code="workers_start",
+                    hint="Every node needs the same unmask.",
                 ) from error
             if tries > 1:
                 return Outcome(task, "died", None)

@@ -21,7 +21,7 @@ from typing import IO, Any, Literal
 import unmask
 from unmask.errors import ConfigError, ModelError, UnmaskError
 from unmask.faces import DEFAULT as DEFAULT_FACES
-from unmask.faces import FaceDetector, load_detector
+from unmask.faces import load_detector
 from unmask.faces.detect import FACE_DETECTORS
 from unmask.files import atomic_path, sha256_file, sweep
 from unmask.inference import Model, load_model
@@ -40,7 +40,7 @@ from unmask.progress import Progress
 from unmask.report.json import as_dict
 from unmask.report.scan_files import FILES, RESULTS_FILE, result_line, write_results
 from unmask.report.scan_page import Reason, clean, thumbnail_path
-from unmask.report.thumbnail import write_thumbnail
+from unmask.report.thumbnail import Onlooker
 from unmask.types import Verdict, Warn
 from unmask.verbs.detect import FRAMES, TASK, bundled_model, detect_many
 
@@ -223,6 +223,7 @@ def _prepare_work(
 def _judge(task: _Task) -> _Tree:
     """In a worker: the verdict on one file, as JSON has it, and its thumbnail."""
     network, finder = _networks(task.work)
+    finder.forget()
     path = Path(task.path)
     verdict = next(
         detect_many([path], model=network, faces=finder, frames=task.work.frames, threads=1)
@@ -237,12 +238,12 @@ def _judge(task: _Task) -> _Tree:
         tree["input"] |= facts
     sha256 = tree["input"]["sha256"]
     if task.work.thumbnails and sha256 and tree["status"] == "completed":
-        write_thumbnail(path, tree, thumbnail_path(Path(task.work.thumbnails), sha256))
+        finder.write_thumbnail(tree, thumbnail_path(Path(task.work.thumbnails), sha256))
     return tree
 
 
 @lru_cache(maxsize=1)
-def _networks(work: _Work) -> tuple[Model, FaceDetector]:
+def _networks(work: _Work) -> tuple[Model, Onlooker]:
     network = load_model(work.model, threads=1)
     if network.sha256 != work.weights_sha256:
         raise ModelError(
@@ -250,7 +251,7 @@ def _networks(work: _Work) -> tuple[Model, FaceDetector]:
             code="model_altered",
             hint="Leave the file alone while a scan runs; every node needs the same.",
         )
-    return network, load_detector(work.faces, threads=1)
+    return network, Onlooker(load_detector(work.faces, threads=1))
 
 
 class _Scan:
