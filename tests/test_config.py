@@ -58,3 +58,8 @@ def test_clip_hash_follows_every_field() -> None:
     assert ClipSpec().hash == ClipSpec().hash
     changed = [ClipSpec(frames=8), ClipSpec(size_px=128), ClipSpec(margin=1.3), ClipSpec(clips=2)]
     assert len({ClipSpec().hash, *(spec.hash for spec in changed)}) == 5
+
+
+@pytest.mark.parametrize(("frames", "clips"), [(16, 2), (5, 7), (1, 32), (32, 1), (40, 1)])
+def test_a_spec_looks_at_as_many_frames_as_asked(frames: int, clips: int) -> None:
+    assert ClipSpec(frames=frames, clips=9).looking_at(32) == ClipSpec(frames=frames, clips=clips)

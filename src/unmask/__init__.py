@@ -1,8 +1,8 @@
 """unmask: tells whether the faces in a video were manipulated.
 
 The verbs are functions: `detect` and `scan` need the light install only; `prepare`, `train`,
-`evaluate` and `export` come with ``unmask[train]``. They are imported when first used, so that
-``import unmask`` stays quick and never reaches torch.
+`evaluate`, `calibrate` and `export` come with ``unmask[train]``. They are imported when first used,
+so that ``import unmask`` stays quick and never reaches torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from unmask.errors import UnmaskError
 from unmask.types import Verdict
 
 if TYPE_CHECKING:
+    from unmask.verbs.calibrate import calibrate
     from unmask.verbs.detect import detect
     from unmask.verbs.doctor import doctor
     from unmask.verbs.evaluate import evaluate
@@ -28,6 +29,7 @@ __all__ = [
     "UnmaskError",
     "Verdict",
     "__version__",
+    "calibrate",
     "detect",
     "doctor",
     "evaluate",
@@ -37,7 +39,7 @@ __all__ = [
     "train",
 ]
 
-_VERBS = ("detect", "doctor", "evaluate", "export", "prepare", "scan", "train")
+_VERBS = ("calibrate", "detect", "doctor", "evaluate", "export", "prepare", "scan", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,9 @@ def prepare(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="A dataset folder, or a store of clips.")],
+    data: Annotated[
+        Path, typer.Argument(help="A dataset folder, a store of clips, or a bank of faces (.npz).")
+    ],
     words: Words = None,
     config: Config = None,
     run_folder: Annotated[
@@ -95,7 +97,7 @@ def train(
     report = run(data, config=config, out=run_folder, overrides=words or ())
     if as_json:
         _print_json(report.results)
-    else:
+    elif report.results:
         out.print((report.run / "results" / "experiment_report.txt").read_text(encoding="utf-8"))
 
 
@@ -122,6 +124,37 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or a .safetensors file.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", "-d", help="A dataset folder or a store; repeatable.")
+    ],
+    split: Annotated[str, typer.Option(help="train, val or test: one never trained on.")] = "val",
+    name: Annotated[str, typer.Option(help="A new name for the model.")] = "",
+    version: Annotated[str, typer.Option(help="A new version for the model.")] = "",
+    pth: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The .pth to write; default: in place.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit score, threshold and evidence words of a trained model anew, on labelled videos."""
+    _need_training()
+    from unmask.verbs.calibrate import calibrate as run
+
+    report = run(model, data, split=split, name=name, version=version, out=pth)
+    if as_json:
+        _print_json({"model": str(report.model), **report.calibration.to_dict()})
+    else:
+        fitted = report.calibration
+        out.print(
+            f"{report.model}: fitted on {fitted.authentic} authentic and {fitted.manipulated} "
+            f"manipulated videos; threshold {fitted.threshold:.3f} calls "
+            f"{fitted.expected_bpcer or 0:.1%} of the authentic ones manipulated and misses "
+            f"{fitted.expected_apcer or 0:.1%} of the manipulated ones."
+        )
+
+
+@app.command()
 def export(
     run_or_checkpoint: Annotated[Path, typer.Argument(help="A run's folder or best_model.pth.")],
     onnx: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file.")] = None,
@@ -140,20 +173,52 @@ def detect(
         str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="A page to check it by: one file, or a folder for several videos."),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="The video with boxes, scores and a timeline: an .mp4, or a folder."),
+    ] = None,
+    trust_anchors: Annotated[
+        Path | None,
+        typer.Option(help="PEM certificates of signers whose Content Credentials are trusted."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
+    from unmask.media import read_trust_anchors
     from unmask.report import verdict_json, verdict_text
-    from unmask.verbs.detect import detect_many
+    from unmask.report.illustrate import illustrate, outputs
+    from unmask.verbs.detect import detect_many, open_faces, open_model
 
+    pages = outputs(videos, html, ".html")
+    films = outputs(videos, annotate, ".mp4")
+    anchors = read_trust_anchors(trust_anchors) if trust_anchors else None
+    network, finder = open_model(model), open_faces()
     failed = False
-    for verdict in detect_many(videos, model=model, frames=frames):
+    verdicts = detect_many(
+        videos, model=network, faces=finder, frames=frames, trust_anchors=anchors
+    )
+    for number, verdict in enumerate(verdicts):
         failed |= verdict.status == "failed"
         if as_json:
             sys.stdout.write(verdict_json(verdict) + "\n")
             sys.stdout.flush()
         else:
             out.print(verdict_text(verdict), markup=False)
+        notices, whole = illustrate(
+            videos[number],
+            verdict,
+            html=pages[number],
+            annotate=films[number],
+            model=network,
+            faces=finder,
+        )
+        failed |= not whole
+        for notice in notices:
+            err.print(f"{notice.message} [{notice.code}]", style="dim", markup=False)
     if failed:
         raise typer.Exit(EXIT_SOME_INPUTS)
 

@@ -24,6 +24,8 @@ from unmask.errors import ConfigError
 
 T = TypeVar("T")
 
+FRAMES_LOOKED_AT = 32  # in a video to be judged, unless asked otherwise
+
 
 @dataclass(frozen=True)
 class ClipSpec:
@@ -51,6 +53,10 @@ class ClipSpec:
         _check(self.clips >= 1, "clip.clips", "at least 1", self.clips)
         _check(self.max_faces >= 1, "clip.max_faces", "at least 1", self.max_faces)
 
+    def looking_at(self, frames: int) -> ClipSpec:
+        """The same crops, in as many clips as it takes to look at ``frames`` frames of a video."""
+        return dataclasses.replace(self, clips=-(-frames // self.frames))
+
     @property
     def hash(self) -> str:
         """16 hex digits that change whenever the crops would."""
@@ -75,6 +81,12 @@ class ModelConfig:
     """Which parameters learn."""
     normalize_features: bool = False
     """``frame``: L2-normalise the features before the linear head."""
+    patch_map: bool = False
+    """``frame`` over a vision transformer: judge by the class token and the mean patch, each of
+    unit length, and say of every patch whether it was manipulated."""
+    patch_drop: float = 0.0
+    """Share of the patches of a vision transformer that training leaves out, other ones in every
+    step, until the rates decay (``optim.schedule`` trapezoid): more pictures in the same time."""
     lstm_hidden: int = 256
     """Hidden units a direction of the bidirectional LSTM."""
     lstm_layers: int = 2
@@ -95,11 +107,17 @@ class LossConfig:
     label_smoothing: float = 0.0
     frame_weight: float = 0.0
     """Share of the same loss on the frame logits, added to the clip's."""
+    teacher: str = ""
+    """A ``best_model.pth`` or ``.safetensors`` whose scores are learned as well (distillation)."""
+    teacher_weight: float = 1.0
+    """Share of the cross-entropy to the teacher's clip scores, added to the clip's."""
+    patch_weight: float = 1.0
+    """Share of the cross-entropy on the patch map, where there is one and masks are known."""
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How it is minimised: AdamW, warm-up, ReduceLROnPlateau, early stopping."""
+    """How it is minimised: AdamW, warm-up, a schedule, early stopping."""
 
     lr: float = 1e-4
     head_lr: float = 1e-3
@@ -108,6 +126,11 @@ class OptimConfig:
     """Multiplies the backbone's rate a layer group downwards from the head."""
     weight_decay: float = 0.01
     warmup_steps: int = 50
+    schedule: Literal["plateau", "trapezoid"] = "plateau"
+    """``plateau``: ReduceLROnPlateau on the validation metric. ``trapezoid``: constant, then
+    linearly towards zero over the last ``decay_share`` of the epochs or of ``loop.max_minutes``,
+    whichever ends first."""
+    decay_share: float = 0.25
     plateau_patience: int = 2
     """Epochs without a better validation metric until the rate drops."""
     plateau_factor: float = 0.5
@@ -157,6 +180,29 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class PairsConfig:
+    """What pairs are made of when training reads a bank of faces (docs/pseudo-fakes.md)."""
+
+    kinds: dict[str, float] = field(
+        default_factory=lambda: {
+            "sbi": 0.32, "swap": 0.14, "reenact": 0.12, "mouth": 0.08, "rerender": 0.08,
+            "dataset": 0.26,
+        }
+    )  # fmt: skip
+    """Relative weights of the kinds; leave one out to keep it for validation."""
+    sources: dict[str, float] = field(
+        default_factory=lambda: {"dfdc": 0.4, "portraits": 0.27, "wide": 0.1, "clips": 0.23}
+    )
+    """Relative weights of the collections of authentic faces."""
+    margin: tuple[float, float] = (0.95, 1.4)
+    """Side of the crop over the face box, as far as the picture reaches."""
+    roll_deg: float = 6.0
+    """Standard deviation of the rotation left after the eyes are levelled."""
+    val_pairs: int = 60
+    """Validation pairs of every kind that can be made, taught or not."""
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """The training loop."""
 
@@ -178,6 +224,8 @@ class LoopConfig:
     """Optimiser steps between two checkpoints (there is one at every epoch's end as well)."""
     max_minutes: float = 0.0
     """Stop after the epoch that passes this; 0 = no limit."""
+    start_from: str = ""
+    """A ``best_model.pth`` or ``.safetensors`` of the same network to go on from."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +238,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -276,6 +325,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return None if value is None else _convert(kinds[0], value, path)
+    if origin is dict:
+        return _convert_dict(typing.get_args(hint)[1], value, path)
     if origin is tuple:
         return _convert_tuple(typing.get_args(hint), value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -290,6 +341,12 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             f"'{path}' must be of type {hint.__name__}, got {value!r}.", code="config_type"
         )
     return value
+
+
+def _convert_dict(kind: Any, value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"'{path}' must be a mapping, got {value!r}.", code="config_type")
+    return {str(key): _convert(kind, item, f"{path}.{key}") for key, item in value.items()}
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:

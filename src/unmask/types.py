@@ -228,6 +228,12 @@ class Person:
     segments: tuple[Segment, ...] = ()
     frames_detail: tuple[dict[str, Any], ...] = ()
     """``{"time_seconds", "box_xyxy_px", "score"}`` for every analysed frame."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the score over the frames that were looked at."""
+    reasons: tuple[Warn, ...] = ()
+    """Why there is no score; empty where there is one."""
+    seen_ranges_seconds: tuple[tuple[float, float], ...] = ()
+    """First and last time of every stretch in which the face was followed without a gap."""
 
 
 @dataclass(frozen=True)
@@ -249,9 +255,15 @@ class Verdict:
     interval: tuple[float, float] | None = None
     threshold: float | None = None
     expected_bpcer: float | None = None
+    expected_apcer: float | None = None
+    cut_points: tuple[float, float] | None = None
+    """Scores from which evidence is strong and very strong; it is moderate from ``threshold``."""
     coverage: dict[str, Any] = field(default_factory=dict)
     people: tuple[Person, ...] = ()
     model: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] | None = None
+    """State of the Content Credentials (`unmask.media.credentials`); None where not read. It never
+    touches the score."""
     warnings: tuple[Warn, ...] = ()
     limitations: tuple[str, ...] = ()
     runtime: dict[str, Any] = field(default_factory=dict)

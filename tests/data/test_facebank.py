@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
 from dataclasses import replace
 from fractions import Fraction
@@ -13,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from bank_faces import KEYPOINTS, bank, face
 from skimage.data import astronaut
 
 from unmask.data import facebank
@@ -20,9 +20,6 @@ from unmask.data.facebank import BankedFace, FaceBank
 from unmask.data.landmarks import mean_face
 from unmask.errors import DatasetError
 from unmask.types import FAKE, Face, FloatArray, UInt8Array
-
-sys.path.append(str(Path(__file__).parent))  # importlib mode leaves test folders out of the path
-from bank_faces import KEYPOINTS, bank, face
 
 BOX = (180.0, 60.0, 270.0, 180.0)
 

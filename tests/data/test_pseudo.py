@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bank_faces import bank as make_bank
 
 from unmask.augment.degrade import DegradeConfig
 from unmask.data.facebank import FaceBank
 from unmask.data.pseudo import KIND_NAMES, PairConfig, PairSource, collate, validation_set
 from unmask.errors import DatasetError
-
-sys.path.append(str(Path(__file__).parent))  # importlib mode leaves test folders out of the path
-from bank_faces import bank as make_bank
 
 CLEAN = DegradeConfig.off()
 SMALL = PairConfig(size_px=84, sources={"dfdc": 0.4, "portraits": 0.3, "clips": 0.3})

@@ -53,7 +53,7 @@ def test_masked_frames_change_nothing(config: ModelConfig, training: bool) -> No
         detector = make(config, training=training)
         with torch.no_grad():
             output = detector(frames, MASK)
-        answers.append((*output, *detector.buffers()))
+        answers.append((*output[:2], *detector.buffers()))
     for one, other in zip(*answers, strict=True):
         assert torch.equal(one, other)
 

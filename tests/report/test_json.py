@@ -30,6 +30,8 @@ JUDGED = Verdict(
     interval=(0.71, 0.9),
     threshold=0.62,
     expected_bpcer=0.05,
+    expected_apcer=0.2,
+    cut_points=(0.77, 0.93),
     coverage={
         "frames_decoded": 862, "frames_analysed": 64, "frames_with_face": 61, "partial": False,
         "analysed_ranges_seconds": [[0.0, 28.7]],
@@ -37,6 +39,7 @@ JUDGED = Verdict(
     people=(
         Person(
             person_id=0, label="strong_evidence", score=0.83, frames=60, median_face_px=142.04,
+            interval=(0.71, 0.9), seen_ranges_seconds=((0.04, 28.12345),),
             segments=(Segment(3.2, 7.9, 0.95),),
             frames_detail=(
                 {"time_seconds": 3.24, "box_xyxy_px": [412.0, 220.0, 590.0, 470.0], "score": 0.97},
@@ -87,6 +90,11 @@ def test_the_facts_stand_under_their_names() -> None:
     assert tree["people"][0]["segments"] == [
         {"start_seconds": 3.2, "end_seconds": 7.9, "score": 0.95}
     ]
+    assert tree["verdict"]["cut_points"] == {
+        "moderate_evidence": 0.62, "strong_evidence": 0.77, "very_strong_evidence": 0.93,
+    }  # fmt: skip
+    assert tree["people"][0]["interval"] == [0.71, 0.9]
+    assert tree["people"][0]["seen_ranges_seconds"] == [[0.04, 28.123]]
     assert tree["input"]["name"] == "clip ü.mp4"
     assert tree["provenance"] == {"c2pa": None}
 

@@ -109,3 +109,23 @@ def test_the_report_of_one_class_says_not_defined() -> None:
     assert "AUC-ROC             not defined" in text
     assert "not known" in text
     assert "all of one class" in text
+
+
+def credentials(**found: object) -> str:
+    known = {
+        "state": "present", "valid": True, "trusted": None, "issuer": "Maker", "problems": [],
+    }  # fmt: skip
+    lines = verdict_text(replace(JUDGED, provenance={**known, **found})).splitlines()
+    return next((line for line in lines if "Credentials" in line), "")
+
+
+def test_content_credentials_are_valid_and_trusted_or_not() -> None:
+    assert credentials() == "  origin     Content Credentials valid; signer Maker, not looked up"
+    assert credentials(trusted=True).endswith("signer Maker, trusted")
+    altered = credentials(valid=False, trusted=False, problems=["assertion.bmffHash.mismatch"])
+    assert altered.endswith("not valid (assertion.bmffHash.mismatch); signer Maker, not trusted")
+    assert "cannot be read: bad" in credentials(state="unreadable", problems=["bad"])
+
+
+def test_no_content_credentials_are_no_news() -> None:
+    assert credentials(state="none") == credentials(state="not_supported") == ""

@@ -133,3 +133,34 @@ def test_an_unfitted_model_says_so() -> None:
     verdict = judge(video(track(0, 1.0)), Calibration())
     assert not verdict.calibrated
     assert verdict.expected_bpcer is None
+
+
+def test_every_person_has_an_interval_or_a_reason() -> None:
+    verdict = judge(
+        video(track(0, 1.0), track(1, -2.0, frames=12), track(2, 3.0, size=10.0)), FITTED
+    )
+    for person in verdict.people[:2]:
+        assert person.interval is not None
+        assert person.score is not None
+        assert person.interval[0] < person.score < person.interval[1]
+        assert person.reasons == ()
+    small = verdict.people[2]
+    assert (small.score, small.interval) == (None, None)
+    assert [reason.code for reason in small.reasons] == ["face_too_small"]
+    assert verdict.interval == verdict.people[0].interval  # the highest of those judged
+
+
+def test_a_person_is_seen_in_stretches() -> None:
+    seen = track(0, 1.0)
+    gap = tuple(
+        FrameScore(f.pts_seconds + (20 if k >= 8 else 0), f.box_xyxy_px, f.logit)
+        for k, f in enumerate(seen.frames)
+    )
+    (person,) = judge(video(TrackScore(0, 1.0, gap, 100.0)), FITTED).people
+    assert person.seen_ranges_seconds == ((0.0, 3.5), (24.0, 27.5))
+
+
+def test_the_scale_goes_with_the_verdict() -> None:
+    verdict = judge(video(track(0, 1.0)), FITTED)
+    assert verdict.cut_points == (0.75, 0.9)
+    assert verdict.expected_apcer == 0.2

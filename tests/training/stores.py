@@ -12,11 +12,11 @@ SPEC = ClipSpec(frames=3, size_px=32)
 COUNTS = {"train": 12, "val": 6, "test": 6}  # authentic videos; as many fakes
 
 
-def make_store(folder: Path) -> Path:
+def make_store(folder: Path, spec: ClipSpec = SPEC) -> Path:
     """Write the store into ``folder``."""
     rng = np.random.default_rng(0)
     records = []
-    with StoreWriter(folder, SPEC) as writer:
+    with StoreWriter(folder, spec) as writer:
         for split, count in COUNTS.items():
             for number in range(count):
                 for label in (0, 1):

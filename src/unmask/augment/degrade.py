@@ -31,7 +31,7 @@ class DegradeConfig:
     noise: float = 0.15
     noise_sigma: tuple[float, float] = (1.0, 7.0)
     rescale: float = 0.5
-    scale: tuple[float, float] = (0.35, 1.0)
+    scale: tuple[float, float] = (0.45, 1.0)
     """The picture is coded at this share of its size; below 1 fine detail is lost for good."""
     enlarge: float = 0.08
     """Probability of coding at 1-1.4 times the size instead: weaker traces."""
@@ -41,7 +41,7 @@ class DegradeConfig:
     """Share of the JPEG cases that are coded twice, the grid moved in between."""
     h264: float = 0.4
     """Taken where JPEG is not; the rest (1 - jpeg - h264) is not coded here at all."""
-    h264_crf: tuple[int, int] = (17, 36)
+    h264_crf: tuple[int, int] = (17, 33)
     h264_frames: int = 3
     """At most this many pictures in the group that a still is coded at the end of."""
     final_jpeg: float = 0.1

@@ -14,7 +14,7 @@ from unmask.clips.build import (
     clips_of_video,
 )
 from unmask.clips.records import read_records, write_records
-from unmask.clips.store import ClipRef, ClipStore, StoreEntry, is_store
+from unmask.clips.store import ClipRef, ClipStore, StoreEntry, check_spec, is_store
 from unmask.clips.writer import StoreWriter
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "StoreWriter",
     "VideoClips",
     "build_clips",
+    "check_spec",
     "clips_of",
     "clips_of_still",
     "clips_of_video",

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from unmask.clips import ClipRef, ClipStore
 from unmask.data.cache import ClipCache
+from unmask.models import PatchTargets
 from unmask.types import VideoRecord
 
 
@@ -37,7 +39,9 @@ class Batch:
     labels: torch.Tensor
     """``(B,)`` float32, 1 = manipulated."""
     positions: tuple[int, ...]
-    """Where the clips stand in the split; `ClipLoader.items` names them."""
+    """Where the clips stand in the split; `TrainingData.names` names them."""
+    patches: PatchTargets | None = None
+    """What a patch map learns from, where masks are known."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -49,7 +53,29 @@ class Batch:
             self.mask[start:stop],
             self.labels[start:stop],
             self.positions[start:stop],
+            None if self.patches is None else self.patches.part(start, stop),
         )
+
+
+class TrainingData(Protocol):
+    """What the training loop asks of its data; the order follows from a seed and the epoch."""
+
+    def __len__(self) -> int:
+        """Clips of an epoch."""
+
+    def batches(
+        self, epoch: int, batch_size: int, *, first: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[Batch]:
+        """Batches of an epoch from number ``first`` on; ``batch_size`` counts all ranks' clips."""
+
+    def probe(self, size: int) -> Batch:
+        """Any batch of ``size`` clips, for finding out what fits."""
+
+    def names(self, batch: Batch) -> tuple[str, ...]:
+        """What a batch's clips are called, for messages."""
+
+    def describe(self) -> str:
+        """How much there is and where it lies, for people."""
 
 
 def clip_items(store: ClipStore, split: str, *, main_track_only: bool) -> list[ClipItem]:
@@ -101,6 +127,20 @@ class ClipLoader:
             return list(range(len(self.items)))
         shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._units))
         return [position for unit in shuffled for position in self._units[unit]]
+
+    def names(self, batch: Batch) -> tuple[str, ...]:
+        """See `TrainingData.names`."""
+        return tuple(self.items[position].record.path for position in batch.positions)
+
+    def probe(self, size: int) -> Batch:
+        """See `TrainingData.probe`."""
+        return self.batch([position % len(self.items) for position in range(size)])
+
+    def describe(self) -> str:
+        """See `TrainingData.describe`."""
+        places = {"device": "memory" if self._device.type == "cpu" else "device memory"}
+        places |= {"ram": "pinned RAM", "shards": "shards on disk"}
+        return f"{len(self.items)} clips in {places[self.cache.tier]}"
 
     def batch(self, positions: Sequence[int]) -> Batch:
         """The batch of these clips, on the device."""

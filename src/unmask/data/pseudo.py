@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from unmask.augment.blend import ALIGN_POINTS, KINDS, STILL, FaceCrop, Forgery, forge
 from unmask.augment.degrade import Degradation, DegradeConfig
 from unmask.augment.opencv import cv2
+from unmask.config import PairsConfig
 from unmask.data.facebank import FaceBank
 from unmask.data.framing import Framing, moments
 from unmask.errors import DatasetError
@@ -33,27 +34,16 @@ _DONOR_TRIES = 48
 
 @dataclass(frozen=True)
 class PairConfig:
-    """What the pairs are made of."""
+    """What the pairs are made of; see `unmask.config.PairsConfig`."""
 
     size_px: int = 196
     frames: int = 1
     """Frames a clip; 1 = stills."""
     split: str = "train"
-    kinds: dict[str, float] = field(
-        default_factory=lambda: {
-            "sbi": 0.32, "swap": 0.14, "reenact": 0.12, "mouth": 0.08, "rerender": 0.08,
-            "dataset": 0.26,
-        }
-    )  # fmt: skip
-    """Relative weights; leave a kind out to keep it for validation."""
-    sources: dict[str, float] = field(
-        default_factory=lambda: {"dfdc": 0.4, "portraits": 0.27, "wide": 0.1, "clips": 0.23}
-    )
-    """Relative weights of the collections of authentic faces."""
-    margin: tuple[float, float] = (0.95, 1.4)
-    """Side of the crop over the face box, as far as the picture reaches."""
-    roll_deg: float = 4.0
-    """Standard deviation of the rotation left after the eyes are levelled."""
+    kinds: dict[str, float] = field(default_factory=lambda: PairsConfig().kinds)
+    sources: dict[str, float] = field(default_factory=lambda: PairsConfig().sources)
+    margin: tuple[float, float] = PairsConfig.margin
+    roll_deg: float = PairsConfig.roll_deg
     flip: float = 0.5
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     patch_px: int = 14

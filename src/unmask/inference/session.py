@@ -27,6 +27,7 @@ MAX_FRAMES = 64
 """Crops that go through the network at once, unless a single clip has more."""
 
 _INPUTS, _OUTPUTS = ["clips", "mask"], ["frame_logits", "clip_logit"]
+_PATCHES = "patch_logits"  # a third output that some networks have
 _DEVICES = {"CUDAExecutionProvider": "cuda", "CPUExecutionProvider": "cpu"}
 _UNREADABLE = (
     ort_errors.Fail,
@@ -82,6 +83,26 @@ class Model:
             feed = {"clips": np.ascontiguousarray(frames[part]), "mask": mask[part]}
             frame_logits[part], clip_logit[part] = self.session.run(_OUTPUTS, feed)
         return frame_logits, clip_logit
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether `patch_logits` has something to give."""
+        return _PATCHES in [value.name for value in self.session.get_outputs()]
+
+    def patch_logits(self, frames: UInt8Array, mask: BoolArray) -> FloatArray:
+        """Raw logits of "this patch was manipulated", ``(B, T, g, g)`` float32.
+
+        Args:
+            frames: as `logits`; few clips, since they go through the network at once.
+            mask: as `logits`.
+
+        Raises:
+            ValueError: the network has no such output (see `has_patches`).
+        """
+        if not self.has_patches:
+            raise ValueError(f"{self.name} has no output {_PATCHES}")
+        feed = {"clips": np.ascontiguousarray(frames), "mask": mask}
+        return np.asarray(self.session.run([_PATCHES], feed)[0], np.float32)
 
 
 def load_model(model: str | Path, *, threads: int | None = None, device: str = "auto") -> Model:
@@ -149,7 +170,7 @@ def _about(path: Path, session: ort.InferenceSession) -> dict[str, Any]:
         raise _foreign(path, "its description is not JSON") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
-    if not isinstance(about, dict) or inputs != _INPUTS or outputs != _OUTPUTS:
+    if not isinstance(about, dict) or inputs != _INPUTS or outputs[:2] != _OUTPUTS:
         raise _foreign(path, f"it maps {inputs} to {outputs}")
     return about
 

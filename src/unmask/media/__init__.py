@@ -6,6 +6,7 @@ file is told by `unmask.errors.MediaError` and its code.
 """
 
 from unmask.media.container import Limits, looks_like_media
+from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
 from unmask.media.probe import MediaInfo, probe
@@ -19,6 +20,8 @@ __all__ = [
     "looks_like_media",
     "open_video",
     "probe",
+    "read_credentials",
     "read_image",
+    "read_trust_anchors",
     "sample",
 ]

@@ -6,7 +6,7 @@
 
 from unmask.models.checkpoint_file import Checkpoint, load_checkpoint, load_detector, save_model
 from unmask.models.detector import Detector, Output
-from unmask.models.losses import build_loss
+from unmask.models.losses import PatchTargets, build_loss, distillation
 from unmask.models.registry import DETECTORS, Summary, build, summary
 
 __all__ = [
@@ -14,9 +14,11 @@ __all__ = [
     "Checkpoint",
     "Detector",
     "Output",
+    "PatchTargets",
     "Summary",
     "build",
     "build_loss",
+    "distillation",
     "load_checkpoint",
     "load_detector",
     "save_model",

@@ -30,6 +30,8 @@ class Backbone(nn.Module):
         self.network = _create(config, size_px)
         _fill(self.network, config)
         _truncate(self.network, config.blocks)
+        if config.patch_drop > 0:
+            self.network.patch_drop = PatchDrop(config.patch_drop)
         self.features = int(self.network.num_features)
         if hasattr(self.network, "head_hidden_size"):  # MobileNet-like: wider after the pooling
             self.features = int(self.network.head_hidden_size)
@@ -40,10 +42,55 @@ class Backbone(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames ``(N, 3, H, W)`` uint8 or float in 0-255 to features ``(N, features)``."""
-        normalised = (frames.float() - self.mean) / self.std
-        weight = next(self.network.parameters())
-        features: Tensor = self.network(normalised.to(weight.dtype))
+        features: Tensor = self.network(self._normalised(frames))
         return features
+
+    def tokens(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Frames to the class token ``(N, F)`` and the patches ``(N, P, F)`` of a ViT.
+
+        The third part names the patches ``(P,)`` where some were left out, else it is None.
+        """
+        tokens: Tensor = self.network.forward_features(self._normalised(frames))
+        drop = self.network.patch_drop
+        kept = drop.kept if isinstance(drop, PatchDrop) else None
+        return tokens[:, 0], tokens[:, self.network.num_prefix_tokens :], kept
+
+    @property
+    def cells(self) -> int:
+        """Patches along a side of the crop.
+
+        Raises:
+            ConfigError: the backbone is no vision transformer with a class token.
+        """
+        network = self.network
+        if not isinstance(network, VisionTransformer) or not network.num_prefix_tokens:
+            raise ConfigError("'model.patch_map' needs a vision transformer as model.backbone.")
+        return int(network.patch_embed.grid_size[0])
+
+    def _normalised(self, frames: Tensor) -> Tensor:
+        weight = next(self.network.parameters())
+        return ((frames.float() - self.mean) / self.std).to(weight.dtype)
+
+
+class PatchDrop(nn.Module):
+    """Leaves patches out in training, the same for a whole batch, so that both of a pair lose the
+    same (Liu et al. 2023, "PatchDropout: Economizing Vision Transformers Using Patch Dropout")."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.kept: Tensor | None = None
+        """Numbers of the patches that the last call let through; None = all."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(N, 1 + P, F)``, the class token first, to fewer of them."""
+        patches = tokens.shape[1] - 1
+        if not self.training or self.share <= 0:
+            self.kept = None
+            return tokens
+        count = max(1, round(patches * (1 - self.share)))
+        self.kept = torch.randperm(patches, device=tokens.device)[:count].sort().values
+        return torch.cat([tokens[:, :1], tokens[:, 1 + self.kept]], dim=1)
 
 
 def _create(config: ModelConfig, size_px: int) -> Any:

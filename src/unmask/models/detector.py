@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from unmask.config import ModelConfig, OptimConfig
 from unmask.errors import ConfigError
-from unmask.models.backbone import Backbone
+from unmask.models.backbone import Backbone, PatchDrop
 from unmask.models.temporal import AttentionPool, MaskedBiLSTM, MaskedSelfAttention, masked_mean
 
 _FEATURE_SCALE = 8.0  # unit-length features need a gain before a linear head can be confident
@@ -24,6 +24,9 @@ class Output(NamedTuple):
     """``(B, T)``; 0 where there is no frame."""
     clip_logit: Tensor
     """``(B,)``."""
+    patch_logits: Tensor | None = None
+    """``(B, T, 2, g, g)``, of models with a patch map: where the crop is manipulated, and where
+    the manipulation's boundary runs. NaN for patches that training left out."""
 
 
 class Detector(nn.Module):
@@ -83,6 +86,12 @@ class Detector(nn.Module):
                 norm.requires_grad_(True)
         self.train(self.training)
 
+    def settle(self) -> None:
+        """From now on training sees whole crops: what was left out to save time is left in."""
+        for module in self.modules():
+            if isinstance(module, PatchDrop):
+                module.share = 0.0
+
     def parameter_groups(self, optim: OptimConfig) -> list[dict[str, Any]]:
         """Learning parameters for an optimiser: ``params``, ``lr``, ``weight_decay``, ``name``.
 
@@ -134,6 +143,35 @@ class FrameDetector(Detector):
         logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
         logits = logits.squeeze(-1).float() * mask
         return Output(logits, masked_mean(logits, mask))
+
+
+class PatchMapDetector(Detector):
+    """``frame`` with ``patch_map``: class token and mean patch of a ViT, each of unit
+    length, make the frame logit; every patch has logits of its own."""
+
+    def __init__(self, config: ModelConfig, size_px: int) -> None:
+        super().__init__(config, size_px)
+        width, self.cells = self.backbone.features, self.backbone.cells
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = _linear(2 * width)
+        self.patch_classifier = nn.Linear(width, 2)
+        nn.init.normal_(self.patch_classifier.weight, std=0.02)
+        nn.init.constant_(self.patch_classifier.bias, -1.5)  # most patches are authentic
+
+    def forward(self, clips: Tensor, mask: Tensor) -> Output:
+        """As `Detector.forward`, with a patch map."""
+        batch, length = clips.shape[:2]
+        tokens, patches, kept = self.backbone.tokens(clips.flatten(0, 1))
+        pair = [F.normalize(part.float(), dim=-1) for part in (tokens, patches.mean(dim=1))]
+        features = torch.cat(pair, dim=-1) * _FEATURE_SCALE
+        logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
+        logits = logits.reshape(batch, length).float() * mask
+        places = self.patch_classifier(patches).float().transpose(1, 2)
+        if kept is not None:
+            whole = places.new_full((*places.shape[:2], self.cells**2), torch.nan)
+            places = whole.index_copy(2, kept, places)
+        places = places.reshape(batch, length, 2, self.cells, self.cells)
+        return Output(logits, masked_mean(logits, mask), places)
 
 
 class BilstmAttentionDetector(Detector):

@@ -10,7 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unmask.config import ModelConfig
 from unmask.errors import ConfigError
-from unmask.models.detector import BilstmAttentionDetector, Detector, FrameDetector
+from unmask.models.detector import (
+    BilstmAttentionDetector,
+    Detector,
+    FrameDetector,
+    PatchMapDetector,
+)
 
 DETECTORS: dict[str, type[Detector]] = {
     "resnet50_bilstm_attention": BilstmAttentionDetector,
@@ -29,7 +34,10 @@ def build(config: ModelConfig, size_px: int) -> Detector:
         near = difflib.get_close_matches(config.name, DETECTORS, n=1, cutoff=0.4)
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(DETECTORS)}."
         raise ConfigError(f"'model.name': there is no detector '{config.name}'.", hint=hint)
-    detector = DETECTORS[config.name](config, size_px)
+    if config.patch_map and config.name != "frame":
+        raise ConfigError(f"'model.patch_map' goes with model.name frame, not '{config.name}'.")
+    kind = PatchMapDetector if config.patch_map else DETECTORS[config.name]
+    detector = kind(config, size_px)
     detector.freeze()
     return detector
 

@@ -37,18 +37,18 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
             "label": verdict.label,
             "score": _score(verdict.score),
             "calibrated": verdict.calibrated,
-            "interval": None
-            if verdict.interval is None
-            else [_score(bound) for bound in verdict.interval],
+            "interval": _interval(verdict.interval),
             "threshold": _score(verdict.threshold),
             "expected_bpcer": _score(verdict.expected_bpcer),
+            "expected_apcer": _score(verdict.expected_apcer),
+            "cut_points": _cut_points(verdict),
             "reasons": _warns(verdict.reasons),
             "text": verdict.text,
         },
         "coverage": {**_COVERAGE, **verdict.coverage},
         "people": [_person(person) for person in verdict.people],
         "model": {**_MODEL, **verdict.model},
-        "provenance": {"c2pa": None},
+        "provenance": {"c2pa": None if verdict.provenance is None else dict(verdict.provenance)},
         "warnings": _warns(verdict.warnings),
         "limitations": list(verdict.limitations),
         "runtime": {**_RUNTIME, **verdict.runtime},
@@ -65,9 +65,14 @@ def _person(person: Person) -> dict[str, Any]:
     return {
         "person_id": person.person_id,
         "score": _score(person.score),
+        "interval": _interval(person.interval),
         "label": person.label,
+        "reasons": _warns(person.reasons),
         "frames": person.frames,
         "median_face_px": round(person.median_face_px, 1),
+        "seen_ranges_seconds": [
+            [round(bound, 3) for bound in stretch] for stretch in person.seen_ranges_seconds
+        ],
         "segments": [
             {
                 "start_seconds": round(segment.start_seconds, 3),
@@ -85,6 +90,21 @@ def _person(person: Person) -> dict[str, Any]:
             for frame in person.frames_detail
         ],
     }
+
+
+def _cut_points(verdict: Verdict) -> dict[str, float | None] | None:
+    if verdict.threshold is None or verdict.cut_points is None:
+        return None
+    strong, very_strong = verdict.cut_points
+    return {
+        "moderate_evidence": _score(verdict.threshold),
+        "strong_evidence": _score(strong),
+        "very_strong_evidence": _score(very_strong),
+    }
+
+
+def _interval(bounds: tuple[float, float] | None) -> list[float | None] | None:
+    return None if bounds is None else [_score(bound) for bound in bounds]
 
 
 def _warns(warns: Iterable[Warn]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from unmask.types import Evidence, Person, Verdict
 
-_WORDS: dict[Evidence, str] = {
+WORDS: dict[Evidence, str] = {
     "not_applicable": "not applicable",
     "inconclusive": "inconclusive",
     "weak_evidence": "weak evidence",
@@ -35,6 +35,15 @@ _MEASURES = {
 _RULE = "-" * 72
 
 
+def short_score(value: float | None) -> str:
+    """Two digits, never rounded to certainty: ``0.83``, ``>0.99``, ``<0.01``, ``no score``."""
+    if value is None:
+        return "no score"
+    if value > 0.99:
+        return ">0.99"
+    return "<0.01" if value < 0.01 else f"{value:.2f}"
+
+
 def verdict_text(verdict: Verdict) -> str:
     """A summary of one verdict: first the answer, then what it rests on."""
     name = verdict.input.get("name") or "input"
@@ -42,11 +51,12 @@ def verdict_text(verdict: Verdict) -> str:
         error = verdict.error
         lines = [f"{name}: failed [{error['code']}]", f"  {error['message']}"]
         return _joined([*lines, f"  {error['hint']}"] if error["hint"] else lines)
-    lines = [f"{name}: {_WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
+    lines = [f"{name}: {WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
     lines += [_person_line(person) for person in verdict.people]
     if verdict.score is not None:  # without a score the text above gives the reasons
         lines += [f"  {'reason':<10} {reason.message}" for reason in verdict.reasons]
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
+    lines += [_credentials_line(verdict.provenance)]
     lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
     lines += [f"  {'note':<10} {limitation}" for limitation in verdict.limitations]
     return _joined(lines)
@@ -76,7 +86,7 @@ def _person_line(person: Person) -> str:
     score = "no score" if person.score is None else f"{person.score:.2f}"
     spans = ", ".join(f"{s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in person.segments)
     return (
-        f"  {f'person {person.person_id}':<10} {score:<9}{_WORDS[person.label]}; {person.frames} "
+        f"  {f'person {person.person_id}':<10} {score:<9}{WORDS[person.label]}; {person.frames} "
         f"frames, face {person.median_face_px:.0f} px{f'; suspicious {spans}' if spans else ''}"
     )
 
@@ -98,6 +108,19 @@ def _model_line(verdict: Verdict) -> str:
     seconds = verdict.runtime.get("seconds")
     time = "" if seconds is None else f"; {seconds:.1f} s on {verdict.runtime.get('device')}"
     return f"  {'model':<10} {verdict.model.get('name')} {verdict.model.get('version')}{time}"
+
+
+def _credentials_line(found: Mapping[str, Any] | None) -> str:
+    """Only where there is something: that most files carry nothing is no news."""
+    if found is None or found["state"] not in ("present", "unreadable"):
+        return ""
+    if found["state"] == "unreadable":
+        state = f"cannot be read: {'; '.join(found['problems'])}"
+    else:
+        valid = "valid" if found["valid"] else f"not valid ({', '.join(found['problems'])})"
+        trust = {True: "trusted", False: "not trusted", None: "not looked up"}[found["trusted"]]
+        state = f"{valid}; signer {found['issuer'] or 'without a name'}, {trust}"
+    return f"  {'origin':<10} Content Credentials {state}"
 
 
 def experiment_text(results: Mapping[str, Any]) -> str:

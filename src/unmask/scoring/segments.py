@@ -10,6 +10,8 @@ import numpy as np
 
 from unmask.types import Segment
 
+MAX_GAP_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class SegmentRule:
@@ -21,7 +23,7 @@ class SegmentRule:
     """Neighbouring frames belong to it while they stay at or above this."""
     min_seconds: float = 0.4
     min_frames: int = 2
-    max_gap_seconds: float = 2.0
+    max_gap_seconds: float = MAX_GAP_SECONDS
     """Two frames further apart than this, and than three times the usual step, are not joined."""
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ def find_segments(
     if (np.diff(times) < 0).any():
         raise ValueError("times_seconds must not fall")
     found = []
-    for run in _runs(times, rule):
+    for run in _runs(times, rule.max_gap_seconds):
         for first, last in _above(values[run], rule):
             start, end = _span(times[run], first, last)
             if last - first + 1 >= rule.min_frames and end - start >= rule.min_seconds:
@@ -60,12 +62,21 @@ def find_segments(
     return tuple(found)
 
 
-def _runs(times: np.ndarray, rule: SegmentRule) -> list[slice]:
+def seen_ranges(
+    times_seconds: Sequence[float], max_gap_seconds: float = MAX_GAP_SECONDS
+) -> tuple[tuple[float, float], ...]:
+    """First and last time of every stretch in which the face was seen without a gap."""
+    times = np.asarray(times_seconds, float)
+    stretches = (times[run] for run in _runs(times, max_gap_seconds))
+    return tuple((float(stretch[0]), float(stretch[-1])) for stretch in stretches)
+
+
+def _runs(times: np.ndarray, max_gap_seconds: float) -> list[slice]:
     """Stretches without a gap: the face was seen all along, as far as was looked."""
     if not len(times):
         return []
     steps = np.diff(times)
-    limit = max(rule.max_gap_seconds, 3 * float(np.median(steps))) if len(steps) else 0.0
+    limit = max(max_gap_seconds, 3 * float(np.median(steps))) if len(steps) else 0.0
     cuts = [0, *(np.flatnonzero(steps > limit) + 1).tolist(), len(times)]
     return [slice(a, b) for a, b in pairwise(cuts)]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from unmask.scoring.calibrate import Calibration
 from unmask.scoring.pool import PoolingSpec, eligible
-from unmask.scoring.segments import SegmentRule, find_segments
+from unmask.scoring.segments import SegmentRule, find_segments, seen_ranges
 from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
 
 REVIEW = "For human review."
@@ -84,7 +84,7 @@ def judge(
         for track, counting in zip(score.tracks, speaks, strict=True)
     ]
     people = tuple(
-        _person(track, calibration, judged=reason is None)
+        _person(track, calibration, reason)
         for track, reason in zip(score.tracks, lacks, strict=True)
     )
     judged = [track for track, reason in zip(score.tracks, lacks, strict=True) if reason is None]
@@ -105,6 +105,8 @@ def judge(
         interval=_interval(judged, value, calibration, pooling),
         threshold=calibration.threshold,
         expected_bpcer=calibration.expected_bpcer,
+        expected_apcer=calibration.expected_apcer,
+        cut_points=(calibration.strong, calibration.very_strong),
         people=people,
     )
 
@@ -150,7 +152,8 @@ def _why_not(
     return None
 
 
-def _person(track: TrackScore, calibration: Calibration, *, judged: bool) -> Person:
+def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) -> Person:
+    judged = reason is None
     frames = calibration.scores([frame.logit for frame in track.frames])
     times = [frame.pts_seconds for frame in track.frames]
     score = calibration.score(track.logit) if judged else None
@@ -160,6 +163,11 @@ def _person(track: TrackScore, calibration: Calibration, *, judged: bool) -> Per
         score=score,
         frames=len(track.frames),
         median_face_px=track.median_face_px,
+        interval=None
+        if score is None
+        else _interval([track], score, calibration, PoolingSpec(video="max")),
+        reasons=() if reason is None else (reason,),
+        seen_ranges_seconds=seen_ranges(times),
         segments=find_segments(times, frames.tolist(), _segment_rule(calibration))
         if judged
         else (),
@@ -187,7 +195,7 @@ def _interval(
     pooling: PoolingSpec,
     resamples: int = 200,
 ) -> tuple[float, float] | None:
-    """95 % interval of the video's score over the frames that happened to be looked at.
+    """95 % interval of the tracks' pooled score over the frames that happened to be looked at.
 
     Bootstrap over each track's frames (fixed seed): a resample shifts the track's logit by as much
     as it shifts the mean of its frame logits. It tells how much the frames disagree, not how

@@ -1,19 +1,20 @@
-"""From a clip store to a trained, calibrated detector: the part of a run that needs the devices."""
+"""From clips or a bank of faces to a calibrated detector: the part of a run that needs devices."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
 from unmask.clips import ClipStore
 from unmask.config import TrainConfig, from_dict, to_dict
 from unmask.data.cache import build_cache
-from unmask.data.loader import ClipItem, ClipLoader, clip_items
-from unmask.errors import DatasetError
-from unmask.models import build, load_checkpoint, save_model
+from unmask.data.facebank import FaceBank
+from unmask.data.loader import ClipItem, ClipLoader, TrainingData, clip_items
+from unmask.data.pairs import pair_loaders
+from unmask.errors import DatasetError, ModelError
+from unmask.models import Detector, build, load_checkpoint, save_model
 from unmask.progress import say
 from unmask.scoring import Calibration
 from unmask.scoring import fit as fit_calibration
@@ -23,34 +24,36 @@ from unmask.training.loop import Trainer
 from unmask.training.validate import score_clips, video_logits
 
 
-def fit(config: TrainConfig, store: Path, run: Path) -> RunState:
-    """Train on ``store`` (or resume what ``run`` holds) and leave ``models/best_model.pth`` and
-    ``.safetensors`` with the calibration fitted on validation.
+def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
+    """Train on ``data``, a clip store or a bank of faces, or resume what ``run`` holds.
+
+    Leaves ``models/best_model.pth`` and ``.safetensors`` with the calibration fitted on validation.
 
     Raises:
         DatasetError: ``dataset_empty_split`` when train or val has no clip.
         RunError: see `unmask.training.checkpoint` and `unmask.training.loop`.
     """
-    fabric = build_fabric(config.loop)
-    state: RunState = fabric.launch(_fit, to_dict(config), store, run)  # type: ignore[arg-type]
+    fabric = build_fabric(config.loop, config.model)
+    state: RunState = fabric.launch(_fit, to_dict(config), data, run)  # type: ignore[arg-type]
     return state
 
 
-def _fit(fabric: Fabric, settings: dict[str, Any], store_path: Path, run: Path) -> RunState:
+def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> RunState:
     """On every rank. Settings travel as plain values: Fabric refuses frozen dataclasses."""
     config = from_dict(TrainConfig, settings)
     fabric.seed_everything(config.loop.seed, verbose=False)
-    store = ClipStore.open(store_path)
-    train = _loader(fabric, config, store, "train")
-    val = _loader(fabric, config, store, "val")
+    train, val = _loaders(fabric, config, data, run)
     if fabric.is_global_zero:
         say(
             f"Training {config.model.name} ({config.model.backbone}) on {fabric.device}: "
-            f"{len(train.items)} train clips in {_tier(train, fabric.device)}, "
-            f"{len(val.items)} val clips; {fabric.world_size} device(s)."
+            f"{train.describe()} to train, {val.describe()} to validate; "
+            f"{fabric.world_size} device(s)."
         )
     model = build(config.model, config.clip.size_px)
-    state = Trainer(fabric, config, model, train, val, run).fit()
+    if config.loop.start_from:
+        _start_from(model, Path(config.loop.start_from))
+    teacher = _teacher(config) if config.loss.teacher else None
+    state = Trainer(fabric, config, model, train, val, run, teacher).fit()
     if fabric.is_global_zero:
         calibrate(fabric, val, run)
     fabric.barrier()
@@ -81,6 +84,43 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     return calibration
 
 
+def _start_from(model: Detector, path: Path) -> None:
+    """Fill a fresh model with the weights of a trained one of the same shape."""
+    trained, _ = load_checkpoint(path)
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ModelError(
+            f"loop.start_from: '{path.name}' is of another network: {str(error).splitlines()[0]}",
+            code="model_mismatch",
+            hint="Use the model settings that it was trained with.",
+        ) from error
+
+
+def _teacher(config: TrainConfig) -> Detector:
+    """The detector to learn from; it must look at the same crops."""
+    teacher, about = load_checkpoint(Path(config.loss.teacher))
+    ours, theirs = config.clip, about.config.clip
+    if (ours.size_px, ours.margin) != (theirs.size_px, theirs.margin):
+        raise ModelError(
+            f"loss.teacher looks at crops of {theirs.size_px} px with margin {theirs.margin}, "
+            f"this run at {ours.size_px} px with margin {ours.margin}.",
+            code="model_mismatch",
+            hint="Set clip.size_px and clip.margin to the teacher's.",
+        )
+    return teacher
+
+
+def _loaders(
+    fabric: Fabric, config: TrainConfig, data: Path, run: Path
+) -> tuple[TrainingData, ClipLoader]:
+    if data.is_file():
+        bank = FaceBank.load(data)
+        return pair_loaders(bank, config, fabric.device, run / "validation.npz")
+    store = ClipStore.open(data)
+    return _loader(fabric, config, store, "train"), _loader(fabric, config, store, "val")
+
+
 def _loader(fabric: Fabric, config: TrainConfig, store: ClipStore, split: str) -> ClipLoader:
     items = clip_items(store, split, main_track_only=split == "train")
     _check(items, split)
@@ -107,10 +147,3 @@ def _check(items: list[ClipItem], split: str) -> None:
             code="dataset_empty_class",
             hint="See problems.csv in the store for the videos that gave none.",
         )
-
-
-def _tier(loader: ClipLoader, device: torch.device) -> str:
-    tier = loader.cache.tier
-    if tier == "device":
-        return "memory" if device.type == "cpu" else "device memory"
-    return {"ram": "pinned RAM", "shards": "shards on disk"}[tier]

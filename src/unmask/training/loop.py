@@ -17,14 +17,20 @@ from lightning_fabric import Fabric
 
 from unmask.augment import Augment
 from unmask.config import TrainConfig
-from unmask.data.loader import Batch, ClipLoader
+from unmask.data.loader import Batch, ClipLoader, TrainingData
 from unmask.errors import RunError
-from unmask.models import Detector, build_loss, save_model
+from unmask.models import Detector, Output, build_loss, distillation, save_model
 from unmask.progress import Progress, say
 from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
 from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
 from unmask.training.monitor import Monitor
-from unmask.training.optim import build_average, build_optimizer, build_plateau, warm_up
+from unmask.training.optim import (
+    build_average,
+    build_optimizer,
+    build_plateau,
+    set_trapezoid,
+    warm_up,
+)
 from unmask.training.validate import Validation, validate
 
 SKIPS_UNTIL_ROLLBACK = 3
@@ -38,9 +44,10 @@ class Trainer:
         fabric: launched.
         config: the run's settings.
         model: fresh, on the CPU.
-        train: loader of the train split.
+        train: what to train on.
         val: loader of the validation split, every track of it.
         run: folder of the run.
+        teacher: a trained detector whose scores are learned as well.
     """
 
     def __init__(
@@ -48,13 +55,15 @@ class Trainer:
         fabric: Fabric,
         config: TrainConfig,
         model: Detector,
-        train: ClipLoader,
+        train: TrainingData,
         val: ClipLoader,
         run: Path,
+        teacher: Detector | None = None,
     ) -> None:
         self.fabric, self.config, self.run = fabric, config, run
         self.train_loader, self.val_loader = train, val
         self.plain_model = model
+        self.teacher = None if teacher is None else teacher.to(fabric.device).eval()
         optimizer = build_optimizer(model, config.optim, fabric.device)
         if config.loop.channels_last:
             model.to(memory_format=torch.channels_last)
@@ -67,6 +76,7 @@ class Trainer:
         self.state = RunState()
         self.skipped: list[tuple[str, ...]] = []
         self.micro = 0
+        self._began = 0.0
         self.peak_memory_gib: float | None = None
 
     # ---------------------------------------------------------------- a run
@@ -80,9 +90,9 @@ class Trainer:
         self.micro = math.ceil(self.state.batch_size / self.fabric.world_size)
         with Monitor(self.fabric.device) as monitor:
             while not self.state.finished:
-                began = time.perf_counter()
+                self._began = time.perf_counter()
                 self._epoch(monitor)
-                self._close_epoch(monitor, time.perf_counter() - began)
+                self._close_epoch(monitor, time.perf_counter() - self._began)
         return self.state
 
     def _resume(self) -> None:
@@ -155,7 +165,8 @@ class Trainer:
         monitor.epoch_summary()  # validation does not count as training
         metric = result.auc_video if result.auc_video is not None else -result.loss
         rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.plateau.step(metric)
+        if config.optim.schedule == "plateau":
+            self.plateau.step(metric)
         better = self._is_better(metric, result.loss)
         state.epoch += 1
         state.step_in_epoch = 0
@@ -186,7 +197,7 @@ class Trainer:
         late = 0 < config.loop.max_minutes * 60 <= state.seconds
         state.finished = early or late or state.epoch >= config.loop.epochs
         self._save()
-        self._tell_epoch(early=early, late=late)
+        self._tell_epoch(result, early=early, late=late)
         self.fabric.barrier()
 
     def _is_better(self, metric: float, loss: float) -> bool:
@@ -199,7 +210,9 @@ class Trainer:
     def _save_best(self, result: Validation) -> None:
         if not self.fabric.is_global_zero:
             return
-        metrics = {"val_auc_video": result.auc_video, "val_loss": result.loss}
+        metrics: dict[str, Any] = {"val_auc_video": result.auc_video, "val_loss": result.loss}
+        if result.auc_by_method:
+            metrics["val_auc_by_method"] = result.auc_by_method
         folder = self.run / "models"
         save_model(
             folder / "best_model.pth",
@@ -215,7 +228,13 @@ class Trainer:
     def _step(self, batch: Batch) -> float | None:
         """One optimiser step; the loss, or None where it was not finite and nothing changed."""
         state = self.state
-        warm_up(self.optimizer, state.step, self.config.optim.warmup_steps)
+        optim = self.config.optim
+        if optim.schedule == "trapezoid":
+            progress = self._progress()
+            set_trapezoid(self.optimizer, progress, optim.decay_share)
+            if progress > 1 - optim.decay_share:
+                self.plain_model.settle()
+        warm_up(self.optimizer, state.step, optim.warmup_steps)
         while True:
             try:
                 loss = self._forward_backward(batch)
@@ -229,11 +248,11 @@ class Trainer:
             self._skip(batch)
             return None
         self.skipped.clear()
-        if self.config.optim.clip_norm:
+        if optim.clip_norm:
             self.fabric.clip_gradients(
                 self.model,
                 self.optimizer,
-                max_norm=self.config.optim.clip_norm,
+                max_norm=optim.clip_norm,
                 error_if_nonfinite=False,
             )
         self.optimizer.step()
@@ -254,10 +273,20 @@ class Trainer:
             last = start + self.micro >= len(batch)
             with self.fabric.no_backward_sync(self.model, enabled=not last):
                 output = self.forward(part.clips, part.mask)
-                loss = self.loss(output, part.labels, part.mask) * (len(part) / len(batch))
+                loss = self.loss(output, part.labels, part.mask, part.patches)
+                loss = loss + self._distillation(part, output)
+                loss = loss * (len(part) / len(batch))
                 self.fabric.backward(loss)
             total += loss.detach()
         return float(torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean")))
+
+    def _distillation(self, part: Batch, output: Output) -> torch.Tensor:
+        """How far the clip logits are from the teacher's; 0 without one."""
+        if self.teacher is None:
+            return torch.zeros((), device=self.fabric.device)
+        with torch.no_grad(), self.fabric.autocast():
+            taught = self.teacher(part.clips, part.mask).clip_logit
+        return self.config.loss.teacher_weight * distillation(output.clip_logit, taught)
 
     def _seed_step(self) -> torch.Generator:
         """Seeds dropout for this step and gives the generator of its augmentations."""
@@ -277,7 +306,7 @@ class Trainer:
 
     def _skip(self, batch: Batch) -> None:
         """A step without a finite loss: skip; after several, roll back; in the end, stop."""
-        names = tuple(self.train_loader.items[p].record.path for p in batch.positions)
+        names = self.train_loader.names(batch)
         self.skipped.append(names)
         self._say(f"Step {self.state.step}: the loss is not finite; skipped ({', '.join(names)}).")
         if len(self.skipped) < SKIPS_UNTIL_ROLLBACK:
@@ -324,7 +353,7 @@ class Trainer:
         self.micro = self.config.loop.max_batch_size
 
         def attempt(size: int) -> float:
-            batch = loader.batch([position % len(loader.items) for position in range(size)])
+            batch = loader.probe(size)
             began = time.perf_counter()
             self._forward_backward(batch)
             if self.fabric.device.type == "cuda":
@@ -341,6 +370,15 @@ class Trainer:
         self.plain_model.load_state_dict(before)
         self._say(f"Batch size found: {size * world} clips a step.")
         return size * world
+
+    def _progress(self) -> float:
+        """How much of the run is behind us, 0-1, by epochs or by minutes: whichever is further."""
+        state, loop = self.state, self.config.loop
+        by_epochs = (state.epoch + state.step_in_epoch / self._steps_per_epoch()) / loop.epochs
+        if not loop.max_minutes:
+            return by_epochs
+        seconds = state.seconds + time.perf_counter() - self._began
+        return max(by_epochs, seconds / (60 * loop.max_minutes))
 
     def _steps_per_epoch(self) -> int:
         steps = math.ceil(len(self.train_loader) / self.state.batch_size)
@@ -362,7 +400,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             say(text)
 
-    def _tell_epoch(self, *, early: bool, late: bool) -> None:
+    def _tell_epoch(self, result: Validation, *, early: bool, late: bool) -> None:
         row = self.state.history[-1]
         auc = row["val_auc_video"]
         self._say(
@@ -372,6 +410,9 @@ class Trainer:
             f"  {row['images_per_second']:.0f} img/s  {row['seconds']:.0f} s"
             + ("  best so far" if row["best"] else "")
         )
+        if len(result.auc_by_method) > 1:
+            parts = (f"{name} {auc:.3f}" for name, auc in result.auc_by_method.items())
+            self._say(f"  val AUC by method: {', '.join(parts)}")
         if early:
             self._say(f"Early stopping: no gain for {self.state.epochs_without_gain} epochs.")
         if late:

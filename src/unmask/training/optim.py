@@ -34,6 +34,14 @@ def warm_up(optimizer: Optimizer, step: int, steps: int) -> None:
             group["lr"] = group["initial_lr"] * (step + 1) / steps
 
 
+def set_trapezoid(optimizer: Optimizer, progress: float, decay_share: float) -> None:
+    """Full rates, then linearly towards zero over the last ``decay_share`` of ``progress`` 0-1
+    (Hu et al. 2024, "MiniCPM", call it warm-up, stable, decay)."""
+    share = min(1.0, (1.0 - progress) / decay_share) if decay_share > 0 else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * max(share, 0.01)
+
+
 def build_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """An exponential moving average of weights and buffers, or None when ``decay`` is 0."""
     if not decay:

@@ -15,6 +15,7 @@ from unmask.data.loader import Batch, ClipItem, ClipLoader, by_video
 from unmask.models import Detector
 from unmask.models.losses import Loss
 from unmask.scoring import video_logit
+from unmask.types import FAKE, REAL
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class Validation:
     """None where the split has one class only."""
     accuracy_video: float
     """At logit 0: the threshold is fitted only when training ends."""
+    auc_by_method: dict[str, float]
+    """Each method's videos against all authentic ones, where the methods are known."""
 
 
 def score_clips(
@@ -85,10 +88,17 @@ def validate(
     """Loss and video-level figures of the validation split."""
     scores, mean_loss = score_clips(fabric, model, loader, batch_size, loss)
     labels, logits = video_logits(loader.items, scores.clip_logits)
+    methods = np.array([loader.items[p[0]].record.method for p in by_video(loader.items)])
+    by_method = {
+        str(method): metrics.roc_auc(labels[part], logits[part])
+        for method in np.unique(methods[(labels == FAKE) & (methods != "")])
+        if (part := (labels == REAL) | (methods == method)).any()
+    }
     return Validation(
         loss=mean_loss,
         auc_video=metrics.roc_auc(labels, logits),
         accuracy_video=metrics.accuracy(labels, logits, 0.0) or 0.0,
+        auc_by_method={name: auc for name, auc in by_method.items() if auc is not None},
     )
 
 

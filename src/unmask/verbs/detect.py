@@ -5,7 +5,6 @@ media -> faces -> clips -> model -> pooling -> calibration -> verdict, on the li
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +17,14 @@ import numpy as np
 
 from unmask import weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
-from unmask.config import ClipSpec
+from unmask.config import FRAMES_LOOKED_AT, ClipSpec
 from unmask.errors import InputError, ModelError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import sha256_file
 from unmask.inference import Model, load_model
 from unmask.inference.session import TASK as BUNDLED_TASK
-from unmask.media import Coverage, Limits, MediaInfo, read_image
+from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
     ClipLogits,
@@ -38,7 +37,6 @@ from unmask.scoring import (
 from unmask.types import Clip, Face, UInt8Array, Verdict, Warn
 
 TASK = "face_manipulation"  # what is judged, as the verdict names it
-FRAMES = 32  # looked at in a video, unless asked otherwise
 
 
 def detect(
@@ -46,8 +44,9 @@ def detect(
     *,
     model: str | Path | Model | None = None,
     faces: str | FaceDetector = DEFAULT_FACES,
-    frames: int = FRAMES,
+    frames: int = FRAMES_LOOKED_AT,
     limits: Limits | None = None,
+    trust_anchors: str | None = None,
 ) -> Verdict:
     """Judge one video or still.
 
@@ -58,6 +57,7 @@ def detect(
         faces: name of a face detector, or one that is loaded.
         frames: looked at over the whole video, rounded up to whole clips of the model.
         limits: what the file may ask for.
+        trust_anchors: PEM certificates by which the signers of Content Credentials are trusted.
 
     Returns:
         A verdict in any case that concerns the file: with a score, with an abstention and its
@@ -66,7 +66,15 @@ def detect(
     Raises:
         ModelError: no model, or one that cannot be used.
     """
-    return next(detect_many([path], model=model, faces=faces, frames=frames, limits=limits))
+    verdicts = detect_many(
+        [path],
+        model=model,
+        faces=faces,
+        frames=frames,
+        limits=limits,
+        trust_anchors=trust_anchors,
+    )
+    return next(verdicts)
 
 
 def detect_many(
@@ -74,8 +82,9 @@ def detect_many(
     *,
     model: str | Path | Model | None = None,
     faces: str | FaceDetector = DEFAULT_FACES,
-    frames: int = FRAMES,
+    frames: int = FRAMES_LOOKED_AT,
     limits: Limits | None = None,
+    trust_anchors: str | None = None,
     threads: int = 0,
 ) -> Iterator[Verdict]:
     """`detect` for many files: the networks are loaded once, at the call, one verdict a file.
@@ -85,15 +94,28 @@ def detect_many(
     """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
-    network = (
-        model
-        if isinstance(model, Model)
-        else load_model(model or bundled_model(), threads=threads or None)
-    )
-    finder = load_detector(faces, threads or _threads()) if isinstance(faces, str) else faces
-    spec = replace(network.spec, clips=math.ceil(frames / network.spec.frames))
-    walk = _Walk(network, finder, spec, limits, threads)
+    network = open_model(model, threads)
+    finder = open_faces(faces, threads) if isinstance(faces, str) else faces
+    walk = _Walk(network, finder, network.spec.looking_at(frames), limits, trust_anchors, threads)
     return (walk.judge(Path(path)) for path in paths)
+
+
+def open_model(model: str | Path | Model | None, threads: int = 0) -> Model:
+    """What `detect` takes as its ``model``, loaded; the bundled one for None.
+
+    ``threads`` as for `detect_many`.
+
+    Raises:
+        ModelError: no model, or one that cannot be used.
+    """
+    if isinstance(model, Model):
+        return model
+    return load_model(model or bundled_model(), threads=threads or None)
+
+
+def open_faces(name: str = DEFAULT_FACES, threads: int = 0) -> FaceDetector:
+    """The face detector that `detect` uses, loaded; ``threads`` as for `detect_many`."""
+    return load_detector(name, threads or _threads())
 
 
 @dataclass(frozen=True)
@@ -104,6 +126,7 @@ class _Walk:
     faces: FaceDetector
     spec: ClipSpec
     limits: Limits | None
+    trust_anchors: str | None
     threads: int
 
     def judge(self, path: Path) -> Verdict:
@@ -176,6 +199,7 @@ class _Walk:
                 "weights_sha256": self.model.sha256,
                 "task": TASK,
             },
+            provenance=read_credentials(path, self.trust_anchors) if video else None,
             warnings=tuple(dict.fromkeys(warnings)),
             limitations=tuple(self.model.metadata.get("limitations", ())),
             runtime=clock.facts(self.model.device),

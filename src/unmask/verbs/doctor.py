@@ -40,6 +40,7 @@ def doctor(folder: Path | None = None) -> list[Check]:
         ("face detection and models", _onnxruntime),
         ("weights", _weights),
         ("training packages", _training),
+        ("content credentials", _credentials),
         ("cuda", _cuda),
         ("nvdec", _nvdec),
         ("processor and memory", _machine),
@@ -114,6 +115,14 @@ def _training() -> Check:
         )
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("torch", "timm"))
     return Check("training packages", "ok", versions)
+
+
+def _credentials() -> Check:
+    if importlib.util.find_spec("c2pa") is None:
+        remedy = "To read them: pip install 'unmask[c2pa]'"
+        return Check("content credentials", "absent", "c2pa-python is not installed", remedy)
+    found = f"c2pa-python {importlib.metadata.version('c2pa-python')}"
+    return Check("content credentials", "ok", found)
 
 
 def _cuda() -> Check:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unmask import evaluation, report
-from unmask.clips import ClipStore
-from unmask.config import ClipSpec, DataConfig, LoopConfig
+from unmask.clips import ClipStore, check_spec
+from unmask.config import FRAMES_LOOKED_AT, ClipSpec, DataConfig, LoopConfig
 from unmask.data.cache import ShardCache
 from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
 from unmask.errors import DatasetError, ModelError
@@ -58,13 +58,7 @@ def evaluate(
     scorer = _open(model)
     out = out or _default_out(model, split)
     store = _clips(data, out, scorer.spec)
-    items = clip_items(store, split, main_track_only=False)
-    if not items:
-        raise DatasetError(
-            f"The {split} split of {store.path} has no clip.",
-            code="dataset_empty_split",
-            hint="Choose another --split, or see problems.csv in the store.",
-        )
+    items = _items(store, split)
     began = time.perf_counter()
     scores = scorer.score(store, items)
     seconds = time.perf_counter() - began
@@ -82,6 +76,31 @@ def evaluate(
     _write(out, tree, predictions, scorer.calibration)
     say(f"Results of {len(predictions)} {split} videos are in {out}.")
     return tree
+
+
+def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
+    """Only the rows of `evaluate`: one a video, judged or not; nothing is written but clips.
+
+    Args:
+        model: as in `evaluate`.
+        data: as in `evaluate`; a folder of videos is prepared beside the model.
+        split: as in `evaluate`.
+    """
+    scorer = _open(model)
+    store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.spec)
+    items = _items(store, split)
+    return predictions_of(store, split, items, scorer.score(store, items), scorer.calibration)
+
+
+def _items(store: ClipStore, split: str) -> list[ClipItem]:
+    items = clip_items(store, split, main_track_only=False)
+    if not items:
+        raise DatasetError(
+            f"The {split} split of {store.path} has no clip.",
+            code="dataset_empty_split",
+            hint="Choose another --split, or see problems.csv in the store.",
+        )
+    return items
 
 
 @dataclass(frozen=True)
@@ -191,8 +210,13 @@ def _default_out(model: Path, split: str) -> Path:
 
 
 def _clips(data: Path, out: Path, spec: ClipSpec) -> ClipStore:
+    """The store that ``data`` is, with as many clips a video as it likes; or one made of it that
+    looks at videos as `detect` does."""
     if (data / "store.json").exists():
-        return ClipStore.open(data, spec)
+        store = ClipStore.open(data)
+        check_spec(data, replace(store.spec, clips=spec.clips), spec)
+        return store
     folder = out / "clips"
+    spec = spec.looking_at(FRAMES_LOOKED_AT)
     prepare(data, folder, clip=spec, data_config=DataConfig())
     return ClipStore.open(folder, spec)

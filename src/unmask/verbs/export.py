@@ -30,6 +30,8 @@ LIMITATIONS = (
     "Strong compression, beauty filters and small or turned faces make it less certain.",
 )
 
+OUTPUTS = ["frame_logits", "clip_logit", "patch_logits"]
+"""Of the file; the last, ``(B, T, g, g)``, only of models with a patch map."""
 _OPSET = 18
 _CHECKED_SHAPES = ((1, 1), (2, 3), (3, 2))  # (B, T), none of them what was traced
 
@@ -95,7 +97,7 @@ def parity(detector: Detector, path: Path) -> float:
         mask[:, 0] |= ~mask.any(axis=1)
         with torch.no_grad():
             expected = _ChannelsLast(detector)(torch.from_numpy(frames), torch.from_numpy(mask))
-        for ours, theirs in zip(expected, model.logits(frames, mask), strict=True):
+        for ours, theirs in zip(expected[:2], model.logits(frames, mask), strict=True):
             worst = max(worst, float(np.abs(ours.numpy() - theirs).max()))
     return worst
 
@@ -107,9 +109,11 @@ class _ChannelsLast(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, clips: Tensor, mask: Tensor) -> Output:
+    def forward(self, clips: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         output: Output = self.detector(clips.permute(0, 1, 4, 2, 3), mask)
-        return output
+        if output.patch_logits is None:
+            return output.frame_logits, output.clip_logit
+        return output.frame_logits, output.clip_logit, output.patch_logits[:, :, 0]
 
 
 def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
@@ -124,7 +128,7 @@ def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
             dynamo=True,
             dynamic_shapes={"clips": free, "mask": free},
             input_names=["clips", "mask"],
-            output_names=["frame_logits", "clip_logit"],
+            output_names=OUTPUTS[: 3 if detector.config.patch_map else 2],
             opset_version=_OPSET,
             verbose=False,
         )

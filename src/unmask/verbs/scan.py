@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import unmask
+from unmask.config import FRAMES_LOOKED_AT
 from unmask.errors import ConfigError, ModelError, UnmaskError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import load_detector
@@ -42,7 +43,7 @@ from unmask.report.scan_files import FILES, RESULTS_FILE, result_line, write_res
 from unmask.report.scan_page import Reason, clean, thumbnail_path
 from unmask.report.thumbnail import Onlooker
 from unmask.types import Verdict, Warn
-from unmask.verbs.detect import FRAMES, TASK, bundled_model, detect_many
+from unmask.verbs.detect import TASK, bundled_model, detect_many
 
 TIMEOUT_SECONDS = 600.0
 MEMORY_LIMIT_MIB = 4096
@@ -128,7 +129,7 @@ def scan(
     list_file: str | Path | None = None,
     model: str | Path | None = None,
     faces: str = DEFAULT_FACES,
-    frames: int = FRAMES,
+    frames: int = FRAMES_LOOKED_AT,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     timeout_seconds: float = TIMEOUT_SECONDS,

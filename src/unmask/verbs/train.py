@@ -1,7 +1,8 @@
-"""The verb `train`: a folder of videos (or a store of clips) in, a finished run out.
+"""The verb `train`: a folder of videos (a store of clips, a bank of faces) in, a finished run out.
 
-prepare -> leak check -> fit -> export -> evaluate. Whatever was interrupted is taken up again by
-the same command.
+prepare -> leak check -> fit -> export -> evaluate. A bank of faces, from which pairs are made while
+training runs, has no test split: such a run ends with the export. Whatever was interrupted is taken
+up again by the same command.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class TrainReport:
     run: Path
     state: RunState
     results: dict[str, Any]
-    """As in ``results/experiment_results.json``."""
+    """As in ``results/experiment_results.json``; empty after training on a bank."""
 
 
 def train(
@@ -50,7 +51,8 @@ def train(
     """Train, export and evaluate a detector; run again to resume.
 
     Args:
-        data: a dataset folder (any layout of docs/data.md) or a store made by `prepare`.
+        data: a dataset folder (any layout of docs/data.md), a store made by `prepare`, or a bank
+            of faces (``.npz``, docs/pseudo-fakes.md).
         config: settings, a YAML file, or None for the defaults.
         out: the run's folder; default ``runs/<data>-<model>``.
         overrides: ``key.sub=value`` words on top of ``config``.
@@ -62,14 +64,15 @@ def train(
     run = out or Path("runs") / f"{data.resolve().name}-{settings.model.name}"
     with run_lock(run):
         _claim(run, settings)
-        store = _clips(data, run, settings)
-        raise_on_leaks(check_leaks(store), settings.data.allow_leaks)
+        bank = data.is_file()
+        store = data if bank else _checked_store(data, run, settings)
         write_json(run / "environment.json", describe_environment())
-        state = fit(settings, store.path, run)
+        state = fit(settings, store, run)
         write_history(state.history, run / "results" / "training_history.csv")
         plot_history(state.history, run / "results" / "training_history.png")
         model = export(run)
-        results = evaluate(run, store.path, split="test", training=_summary(state))
+        training = _summary(state)
+        results = {} if bank else evaluate(run, store, split="test", training=training)
     say(f"Done: {run}  (detect with: unmask detect VIDEO --model {model})")
     return TrainReport(run, state, results)
 
@@ -111,6 +114,13 @@ def _difference(old: Any, new: Any, where: str = "") -> str:
         nested = dataclasses.is_dataclass(a)
         changes.append(_difference(a, b, f"{path}.") if nested else f"{path}: {a} -> {b}")
     return ", ".join(changes)
+
+
+def _checked_store(data: Path, run: Path, settings: TrainConfig) -> Path:
+    """The store to train on, its splits held apart."""
+    store = _clips(data, run, settings)
+    raise_on_leaks(check_leaks(store), settings.data.allow_leaks)
+    return store.path
 
 
 def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:

@@ -1,0 +1,110 @@
+"""The geometry of a person's timeline: what lies where, in hundredths of the width and height.
+
+The page draws the shapes as inline SVG that stretches with the page, and writes the words around it
+as text, so that they stay legible on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unmask.types import Person, Verdict
+
+_TICK_STEPS_SECONDS = (
+    0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
+)  # fmt: skip
+_MOST_TICKS = 8
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A time on the axis."""
+
+    x: float
+    """0-100."""
+    words: str
+    minor: bool
+    """Left out where there is little room."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's row; coordinates are 0-100, y = 0 at the top (score 1)."""
+
+    person_id: int
+    lines: tuple[str, ...]
+    """SVG paths that join the scores of each stretch in which the face was followed."""
+    dots: str
+    """One SVG path with a point a frame."""
+    segments: tuple[tuple[float, float], ...]
+    """x and width of the suspicious stretches."""
+    seen: tuple[tuple[float, float], ...]
+    """x and width of the stretches in which the face was followed."""
+
+
+def span_seconds(verdict: Verdict) -> float:
+    """Where the axis ends: the video's length, or the last thing known of it."""
+    ends = [float(verdict.input.get("duration_seconds") or 0.0)]
+    ends += [end for _, end in verdict.coverage.get("analysed_ranges_seconds", ())]
+    ends += [frame["time_seconds"] for person in verdict.people for frame in person.frames_detail]
+    return max(ends)
+
+
+def track(person: Person, end_seconds: float) -> Track:
+    """Lay one person's frames out on an axis from 0 to ``end_seconds``."""
+    points = [
+        (_x(frame["time_seconds"], end_seconds), 100 - 100 * (frame["score"] or 0.0))
+        for frame in person.frames_detail
+    ]
+    if person.score is None:
+        points = [(x, 100.0) for x, _ in points]
+    places = [frame["time_seconds"] for frame in person.frames_detail]
+    lines = []
+    for start, end in person.seen_ranges_seconds:
+        inside = [point for point, time in zip(points, places, strict=True) if start <= time <= end]
+        if len(inside) > 1:
+            lines.append("M" + " L".join(f"{x:.2f} {y:.2f}" for x, y in inside))
+    return Track(
+        person_id=person.person_id,
+        lines=tuple(lines) if person.score is not None else (),
+        dots=" ".join(f"M{x:.2f} {y:.2f}h0" for x, y in points),
+        segments=_bars([(s.start_seconds, s.end_seconds) for s in person.segments], end_seconds),
+        seen=_bars(person.seen_ranges_seconds, end_seconds),
+    )
+
+
+def ticks(end_seconds: float) -> tuple[Tick, ...]:
+    """Round times along the axis, from 0 on; every second one is minor."""
+    if end_seconds <= 0:
+        return (Tick(0.0, clock(0), False),)
+    step = next((step for step in _TICK_STEPS_SECONDS if end_seconds / step <= _MOST_TICKS), 7200.0)
+    digits = 1 if step < 1 else 0
+    return tuple(
+        Tick(_x(number * step, end_seconds), clock(number * step, digits), number % 2 == 1)
+        for number in range(int(end_seconds / step + 1e-6) + 1)
+    )
+
+
+def clock(seconds: float, digits: int = 0) -> str:
+    """``m:ss`` or ``h:mm:ss``, with tenths where ``digits`` asks or the time is not whole."""
+    digits = digits or (0 if abs(seconds - round(seconds)) < 1e-6 else 1)
+    whole = round(seconds, digits)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    width = 2 + (digits + 1 if digits else 0)
+    tail = f"{left:0{width}.{digits}f}"
+    return f"{int(hours)}:{int(minutes):02}:{tail}" if hours else f"{int(minutes)}:{tail}"
+
+
+def _bars(
+    stretches: Sequence[tuple[float, float]], end_seconds: float
+) -> tuple[tuple[float, float], ...]:
+    return tuple(
+        (_x(start, end_seconds), max(_x(end, end_seconds) - _x(start, end_seconds), 0.3))
+        for start, end in stretches
+    )
+
+
+def _x(seconds: float, end_seconds: float) -> float:
+    return round(100 * min(1.0, seconds / end_seconds), 3) if end_seconds > 0 else 50.0

@@ -1,0 +1,89 @@
+"""The verb `calibrate`: fit score, threshold and evidence words of a trained model on videos.
+
+Training calibrates on its own validation split. Where the videos to be judged are of another kind,
+or a model was trained on a bank of faces, this fits anew on labelled videos that it never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from unmask.errors import DatasetError
+from unmask.models import load_checkpoint, save_model
+from unmask.progress import say
+from unmask.scoring import Calibration, fit
+from unmask.verbs.evaluate import score_split
+from unmask.verbs.export import export
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What a calibration came to."""
+
+    model: Path
+    """The ``.pth`` that was written; ``.safetensors`` and ``.onnx`` lie beside it."""
+    calibration: Calibration
+    videos: dict[str, int]
+    """Judged videos by the data that they came from."""
+
+
+def calibrate(
+    model: Path,
+    data: Sequence[Path],
+    *,
+    split: str = "val",
+    name: str = "",
+    version: str = "",
+    out: Path | None = None,
+) -> CalibrationReport:
+    """Fit temperature, offset, threshold and cut points, and write the model with them.
+
+    Args:
+        model: a run's folder, its ``.pth`` or ``.safetensors``.
+        data: stores or dataset folders with both classes; every one of them weighs by its videos.
+        split: of each; it must be one that the model was not trained on.
+        name: of the model, if it is to have another.
+        version: of the model, if it is to have another.
+        out: the ``.pth`` to write; by default the one that was read.
+
+    Raises:
+        DatasetError: no video can be judged.
+        StoreError, ModelError: see `unmask.errors`.
+    """
+    source = model / "models" / "best_model.pth" if model.is_dir() else model
+    out = out or source.with_suffix(".pth")
+    detector, checkpoint = load_checkpoint(source)
+    logits: list[float] = []
+    labels: list[int] = []
+    videos: dict[str, int] = {}
+    for folder in data:
+        rows = [row for row in score_split(source, folder, split) if row.logit is not None]
+        logits += [row.logit for row in rows if row.logit is not None]
+        labels += [row.label for row in rows]
+        videos[str(folder)] = len(rows)
+    if not logits:
+        raise DatasetError(
+            f"No video of the {split} split can be judged.",
+            code="dataset_empty_split",
+            hint="Choose another --split, or see problems.csv in the store.",
+        )
+    calibration = fit(np.array(logits), np.array(labels))
+    for note in calibration.notes:
+        say(f"Calibration: {note}")
+    about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
+    save_model(
+        out,
+        out.with_suffix(".safetensors"),
+        detector,
+        about.config,
+        calibration=calibration.to_dict(),
+        metrics=about.metrics,
+        name=about.name,
+        version=about.version,
+    )
+    export(out)
+    return CalibrationReport(out, calibration, videos)

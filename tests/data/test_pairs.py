@@ -1,0 +1,81 @@
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from bank_faces import face
+
+from unmask.config import PairsConfig, TrainConfig, from_dict
+from unmask.data.facebank import FaceBank
+from unmask.data.pairs import pair_loaders
+from unmask.types import FAKE
+
+CPU = torch.device("cpu")
+CONFIG = from_dict(
+    TrainConfig,
+    {
+        "clip": {"frames": 1, "size_px": 84},
+        "pairs": {"sources": {"portraits": 1.0}, "val_pairs": 2, "kinds": {"sbi": 1.0}},
+        "data": {"workers": 0},
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def bank() -> FaceBank:
+    faces = [
+        face(f"p/{i}", "portraits", f"g{i}", "val" if i > 3 else "train", tone=0.7 + 0.05 * i)
+        for i in range(8)
+    ]
+    faces.append(face("p/fake", "portraits", "g7", "val", FAKE, "p/7", tone=1.05))
+    return FaceBank.of(faces)
+
+
+def test_a_killed_run_sees_the_batches_that_it_lost(bank: FaceBank, tmp_path: Path) -> None:
+    train, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    straight = list(islice(train.batches(3, 4), 3))
+    resumed = next(iter(train.batches(3, 4, first=2)))
+    assert torch.equal(straight[2].clips, resumed.clips)
+    assert not torch.equal(straight[0].clips, straight[1].clips)
+    assert straight[0].labels.tolist() == [0, 1, 0, 1]
+    assert straight[0].patches is not None
+    assert straight[0].patches.target.shape == (4, 2, 1, 6, 6)
+    assert straight[0].patches.known.all()
+
+
+def test_ranks_share_no_pair(bank: FaceBank, tmp_path: Path) -> None:
+    train, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    halves = [next(iter(train.batches(0, 8, rank=rank, world=2))) for rank in (0, 1)]
+    assert [len(half) for half in halves] == [4, 4]
+    assert not torch.equal(halves[0].clips, halves[1].clips)
+
+
+def test_workers_make_the_same_pairs(bank: FaceBank, tmp_path: Path) -> None:
+    alone, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    settings = from_dict(TrainConfig, {**_tree(), "data": {"workers": 1}})
+    helped, _ = pair_loaders(bank, settings, CPU, tmp_path / "val.npz")
+    for one, other in zip(
+        islice(alone.batches(0, 4), 2), islice(helped.batches(0, 4), 2), strict=True
+    ):
+        assert torch.equal(one.clips, other.clips)
+
+
+def test_validation_holds_every_kind_taught_or_not(bank: FaceBank, tmp_path: Path) -> None:
+    _, val = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    methods = {item.record.method for item in val.items}
+    assert methods == {"", "sbi", "swap", "reenact", "mouth", "rerender", "dataset"}
+    groups = {item.record.group for item in val.items}
+    assert groups <= {"g4", "g5", "g6", "g7"}
+    _, again = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    assert torch.equal(val.batch([0, 5]).clips, again.batch([0, 5]).clips)
+
+
+def test_the_defaults_name_known_kinds() -> None:
+    assert sum(PairsConfig().kinds.values()) == pytest.approx(1.0)
+
+
+def _tree() -> dict[str, object]:
+    return {
+        "clip": {"frames": 1, "size_px": 84},
+        "pairs": {"sources": {"portraits": 1.0}, "val_pairs": 2, "kinds": {"sbi": 1.0}},
+    }

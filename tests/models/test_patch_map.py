@@ -1,0 +1,88 @@
+import dataclasses
+
+import pytest
+import torch
+
+from unmask.config import LossConfig, ModelConfig, OptimConfig
+from unmask.errors import ConfigError
+from unmask.models import PatchTargets, build, build_loss
+from unmask.models.losses import patch_loss
+
+CONFIG = ModelConfig(
+    name="frame",
+    backbone="vit_tiny_patch16_224",
+    weights="random",
+    blocks=2,
+    patch_map=True,
+    dropout=0.0,
+)
+CLIPS = torch.randint(
+    0, 256, (4, 2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+)
+MASK = torch.ones(4, 2, dtype=torch.bool)
+LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
+
+
+def _targets(known: tuple[int, ...] = (1, 1, 1, 1)) -> PatchTargets:
+    target = torch.zeros(4, 2, 2, 4, 4)
+    target[1::2, :, :, 1:3, 1:3] = 1.0
+    return PatchTargets(target, torch.tensor(known, dtype=torch.bool))
+
+
+def test_shapes_and_missing_frames() -> None:
+    detector = build(CONFIG, 64).eval()
+    mask = MASK.clone()
+    mask[0, 1] = False
+    output = detector(CLIPS, mask)
+    assert output.patch_logits is not None
+    assert output.patch_logits.shape == (4, 2, 2, 4, 4)
+    assert output.frame_logits.shape == (4, 2)
+    assert output.frame_logits[0, 1] == 0
+    assert torch.allclose(output.clip_logit[0], output.frame_logits[0, 0])
+
+
+def test_it_learns_where() -> None:
+    """Bright squares on dark crops: after a few steps the map knows the bright patches."""
+    torch.manual_seed(0)
+    detector = build(CONFIG, 64)
+    clips = torch.full((4, 2, 3, 64, 64), 40, dtype=torch.uint8)
+    clips[1::2, :, :, 16:48, 16:48] = 200
+    optimizer = torch.optim.AdamW(detector.parameter_groups(OptimConfig(lr=3e-4)))
+    loss = build_loss(LossConfig(name="bce"))
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss(detector(clips, MASK), LABELS, MASK, _targets()).backward()
+        optimizer.step()
+    output = detector.eval()(clips, MASK)
+    inside = output.patch_logits[1, 0, 0, 1:3, 1:3]
+    outside = torch.cat([output.patch_logits[0, 0, 0].ravel(), output.patch_logits[1, 0, 0, 0]])
+    assert inside.min() > outside.max()
+    assert (output.clip_logit[1::2] > output.clip_logit[::2]).all()
+
+
+def test_dropped_patches_are_nan_and_teach_nothing() -> None:
+    detector = build(dataclasses.replace(CONFIG, patch_drop=0.5), 64)
+    output = detector(CLIPS, MASK)
+    dropped = output.patch_logits.isnan()
+    assert dropped.float().mean() == 0.5
+    assert (dropped == dropped[0, 0, 0]).all()  # both of a pair lose the same
+    loss = build_loss(LossConfig(name="bce"))(output, LABELS, MASK, _targets())
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in detector.parameters())
+    detector.settle()
+    assert not detector(CLIPS, MASK).patch_logits.isnan().any()
+
+
+def test_only_known_masks_count() -> None:
+    logits = torch.zeros(4, 2, 2, 4, 4)
+    logits[2:] = 50.0  # very wrong, and unknown
+    assert patch_loss(logits, _targets((1, 1, 0, 0))) == pytest.approx(0.6931, abs=1e-3)
+    assert patch_loss(logits, _targets((0, 0, 0, 0))) == 0
+
+
+def test_a_patch_map_needs_a_transformer_and_the_frame_detector() -> None:
+    with pytest.raises(ConfigError, match="vision transformer"):
+        build(dataclasses.replace(CONFIG, backbone="resnet18", blocks=0), 64)
+    with pytest.raises(ConfigError, match="frame"):
+        build(dataclasses.replace(CONFIG, name="resnet50_bilstm_attention"), 64)

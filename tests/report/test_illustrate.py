@@ -1,0 +1,67 @@
+"""Where files go, and the command that makes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from unmask.cli import app
+from unmask.errors import InputError
+from unmask.report.illustrate import illustrate, outputs
+from unmask.types import Verdict
+
+
+def test_one_video_one_file(tmp_path: Path) -> None:
+    assert outputs([Path("a.mp4")], tmp_path / "x.html", ".html") == [tmp_path / "x.html"]
+
+
+def test_a_folder_takes_any_number(tmp_path: Path) -> None:
+    videos = [Path("one/a.mp4"), Path("two/a.mp4"), Path("b.mkv")]
+    assert outputs(videos, tmp_path, ".html") == [
+        tmp_path / "a.mp4.html", tmp_path / "a.mp4-2.html", tmp_path / "b.mkv.html",
+    ]  # fmt: skip
+    assert outputs(videos[:1], tmp_path / "new", ".mp4") == [tmp_path / "new" / "a.mp4.mp4"]
+
+
+def test_nothing_wanted() -> None:
+    assert outputs([Path("a.mp4")] * 2, None, ".html") == [None, None]
+
+
+@pytest.mark.parametrize(("videos", "name"), [(2, "x.html"), (1, "x.pdf")])
+def test_names_that_do_not_fit(tmp_path: Path, videos: int, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        outputs([Path("a.mp4")] * videos, tmp_path / name, ".html")
+    assert caught.value.code == "output_name"
+
+
+def test_a_bad_output_stops_nothing_else(tmp_path: Path, verdict: Verdict) -> None:
+    page, film = tmp_path / "x.html", tmp_path / "x.mp4"
+    notices, whole = illustrate(tmp_path / "still.png", verdict, html=page, annotate=film)
+    assert not whole
+    assert [notice.code for notice in notices] == ["annotate_still"]
+    assert page.is_file()
+    assert not film.exists()
+
+
+def test_a_folder_that_is_none(tmp_path: Path, verdict: Verdict) -> None:
+    (tmp_path / "file").touch()
+    notices, whole = illustrate("gone.mp4", verdict, html=tmp_path / "file" / "x.html")
+    assert ([notice.code for notice in notices], whole) == (["output_unwritable"], False)
+
+
+def test_the_command(crowd: Path, model_path: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    words = ["detect", str(crowd), str(bad), "--model", str(model_path), "--json"]
+    places = ["--html", str(tmp_path / "pages"), "--annotate", str(tmp_path / "films")]
+    done = CliRunner().invoke(app, [*words, *places])
+    assert done.exit_code == 3
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["status"] for line in lines] == ["completed", "failed"]
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == [
+        "bad.mp4.html", "crowd.mp4.html",
+    ]  # fmt: skip
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["crowd.mp4.mp4"]

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from unmask.report.timeline import clock, span_seconds, ticks, track
+from unmask.types import Person, Segment, Verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "words"),
+    [
+        (0, 0, "0:00"), (3.25, 1, "0:03.2"), (59.96, 1, "1:00.0"), (600, 0, "10:00"),
+        (3671, 0, "1:01:11"), (3599.99, 1, "1:00:00.0"), (1.5, 0, "0:01.5"),
+    ],
+)  # fmt: skip
+def test_times_as_people_write_them(seconds: float, digits: int, words: str) -> None:
+    assert clock(seconds, digits) == words
+
+
+@pytest.mark.parametrize("end", [0.3, 1.3, 4.0, 61.0, 600.0, 5000.0, 14_400.0])
+def test_an_axis_has_a_few_round_ticks(end: float) -> None:
+    made = ticks(end)
+    assert 2 <= len(made) <= 9
+    assert made[0].x == 0
+    assert all(0 <= tick.x <= 100 for tick in made)
+    assert len({tick.words for tick in made}) == len(made)
+
+
+def test_no_length_still_has_an_axis() -> None:
+    assert [tick.words for tick in ticks(0)] == ["0:00"]
+
+
+def test_a_persons_row() -> None:
+    frames = [
+        {"time_seconds": time, "box_xyxy_px": [0, 0, 1, 1], "score": score}
+        for time, score in [(0, 0.0), (1, 0.5), (2, 1.0), (8, 0.25), (9, 0.25)]
+    ]
+    person = Person(
+        3, "weak_evidence", 0.4, 5, 80.0, (Segment(1.0, 2.5, 0.75),), tuple(frames),
+        seen_ranges_seconds=((0.0, 2.0), (8.0, 9.0)),
+    )  # fmt: skip
+    row = track(person, 10.0)
+    assert row.lines == ("M0.00 100.00 L10.00 50.00 L20.00 0.00", "M80.00 75.00 L90.00 75.00")
+    assert row.dots.count("M") == 5
+    assert row.segments == ((10.0, 15.0),)
+    assert row.seen == ((0.0, 20.0), (80.0, 10.0))
+
+
+def test_the_axis_ends_with_the_last_thing_known() -> None:
+    verdict = Verdict(
+        "completed", {"duration_seconds": 3.0}, "not_applicable", None, "",
+        coverage={"analysed_ranges_seconds": [[0.0, 4.5]]},
+    )  # fmt: skip
+    assert span_seconds(verdict) == 4.5

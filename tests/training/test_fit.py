@@ -1,0 +1,77 @@
+"""What a run may begin with and learn from: an earlier model, a teacher, a schedule."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from stores import make_store, tiny_config
+from torch.optim import SGD
+
+from unmask.errors import ModelError
+from unmask.models import load_checkpoint, save_model
+from unmask.training.fit import fit
+from unmask.training.optim import set_trapezoid
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("clips") / "store")
+
+
+@pytest.fixture(scope="module")
+def trained(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "first"
+    fit(tiny_config("loop.epochs=1"), store, run)
+    return run / "models" / "best_model.pth"
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path)[0].state_dict()
+
+
+def test_a_run_goes_on_from_an_earlier_model(trained: Path, store: Path, tmp_path: Path) -> None:
+    words = (f"loop.start_from={trained}", "optim.lr=0.0", "optim.head_lr=0.0", "loop.epochs=1")
+    fit(tiny_config(*words), store, tmp_path)
+    before, after = _weights(trained), _weights(tmp_path / "models" / "best_model.pth")
+    for name, value in before.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, after[name]), name
+
+
+def test_another_network_is_refused(trained: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"loop\.start_from") as caught:
+        fit(tiny_config(f"loop.start_from={trained}", "model.lstm_hidden=4"), store, tmp_path)
+    assert caught.value.code == "model_mismatch"
+
+
+def test_a_student_learns_what_its_teacher_says(trained: Path, store: Path, tmp_path: Path) -> None:
+    """The teacher calls everything manipulated; with it the student leans there, without it not."""
+    teacher, about = load_checkpoint(trained)
+    with torch.no_grad():
+        teacher.classifier.bias.fill_(4.0)
+    biased = tmp_path / "teacher.pth"
+    save_model(biased, biased.with_suffix(".safetensors"), teacher, about.config, {}, {})
+    leaning = []
+    for weight in (0.0, 5.0):
+        run = tmp_path / f"weight{weight:g}"
+        words = (f"loss.teacher={biased}", f"loss.teacher_weight={weight}", "loop.epochs=1")
+        fit(tiny_config(*words, "optim.head_lr=0.1"), store, run)
+        student = load_checkpoint(run / "models" / "best_model.pth")[0]
+        clips = torch.full((2, 3, 3, 32, 32), 128, dtype=torch.uint8)
+        with torch.no_grad():
+            leaning.append(float(student(clips, torch.ones(2, 3).bool()).clip_logit.mean()))
+    assert leaning[1] > leaning[0] + 0.5
+
+
+def test_a_teacher_of_other_crops_is_refused(trained: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="margin"):
+        fit(tiny_config(f"loss.teacher={trained}", "clip.margin=1.5"), store, tmp_path)
+
+
+def test_the_trapezoid_is_flat_then_falls_to_almost_nothing() -> None:
+    optimizer = SGD([{"params": [torch.zeros(1)], "lr": 1.0, "initial_lr": 0.4}])
+    rates = []
+    for progress in (0.0, 0.5, 0.74, 0.75, 0.875, 1.0, 1.2):
+        set_trapezoid(optimizer, progress, 0.25)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.2, 0.004, 0.004])

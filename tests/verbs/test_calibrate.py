@@ -1,0 +1,72 @@
+"""A trained model meets videos of another kind: new threshold, same logits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stores import make_store
+
+from unmask.config import ClipSpec, ModelConfig, TrainConfig
+from unmask.errors import DatasetError, StoreError
+from unmask.inference import load_model
+from unmask.models import build, load_checkpoint, save_model
+from unmask.scoring import Calibration
+from unmask.verbs.calibrate import calibrate
+from unmask.verbs.evaluate import score_split
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("data") / "store")
+
+
+@pytest.fixture
+def pth(tmp_path: Path, store: Path) -> Path:
+    from unmask.clips import ClipStore
+
+    torch.manual_seed(0)
+    model = ModelConfig(name="frame", backbone="test_resnet", weights="random")
+    config = TrainConfig(clip=ClipStore.open(store).spec, model=model)
+    path = tmp_path / "model.pth"
+    detector = build(model, config.clip.size_px)
+    with torch.no_grad():
+        detector.classifier.weight.normal_()
+    save_model(path, path.with_suffix(".safetensors"), detector, config, {}, {"val_auc_video": 0.5})
+    return path
+
+
+def test_every_file_gets_the_new_calibration_and_keeps_its_weights(pth: Path, store: Path) -> None:
+    before, _ = load_checkpoint(pth)
+    rows = score_split(pth, store, "val")
+    report = calibrate(pth, [store], split="val", name="mine", version="2")
+    after, checkpoint = load_checkpoint(pth)
+    assert (checkpoint.name, checkpoint.version) == ("mine", "2")
+    assert checkpoint.metrics == {"val_auc_video": 0.5}
+    for one, other in zip(before.parameters(), after.parameters(), strict=True):
+        assert torch.equal(one, other)
+    model = load_model(pth.with_suffix(".onnx"))
+    assert (model.name, model.version) == ("mine", "2")
+    assert Calibration.from_dict(model.calibration) == report.calibration
+    authentic = [row for row in rows if row.label == 0]
+    assert report.calibration.authentic == len(authentic)
+    assert report.videos == {str(store): len(rows)}
+    called = report.calibration.scores([row.logit for row in authentic])
+    assert np.mean(called >= report.calibration.threshold) <= 0.05
+
+
+def test_a_split_without_videos_is_named(pth: Path, store: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere"):
+        calibrate(pth, [store], split="nowhere")
+
+
+def test_a_store_may_look_at_more_of_a_video_but_not_at_other_crops(
+    pth: Path, tmp_path: Path
+) -> None:
+    spec = ClipSpec(frames=3, size_px=32, clips=4)
+    assert len(score_split(pth, make_store(tmp_path / "more", spec), "val")) == 12
+    wider = ClipSpec(frames=3, size_px=32, margin=1.5)
+    with pytest.raises(StoreError, match="margin"):
+        score_split(pth, make_store(tmp_path / "wider", wider), "val")
