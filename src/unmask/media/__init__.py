@@ -6,7 +6,7 @@ reads a still. Whatever is wrong with a file is told by `unmask.errors.MediaErro
 """
 
 from unmask.media.ahead import ahead
-from unmask.media.container import Limits
+from unmask.media.container import Limits, check_regular
 from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
@@ -19,6 +19,7 @@ __all__ = [
     "MediaInfo",
     "Video",
     "ahead",
+    "check_regular",
     "open_video",
     "probe",
     "read_credentials",
