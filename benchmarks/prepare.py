@@ -19,8 +19,8 @@ from pathlib import Path
 
 import av
 
-from unmask.clips.workers import run_tasks
 from unmask.config import ClipSpec
+from unmask.jobs.workers import run_tasks
 from unmask.verbs.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))

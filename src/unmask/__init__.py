@@ -1,8 +1,8 @@
 """unmask: tells whether the faces in a video were manipulated.
 
-The verbs are functions: `detect` needs the light install only; `prepare`, `train`, `evaluate`,
-`calibrate` and `export` come with ``unmask[train]``. They are imported when first used, so that
-``import unmask`` stays quick and never reaches torch.
+The verbs are functions: `detect` and `scan` need the light install only; `prepare`, `train`,
+`evaluate`, `calibrate` and `export` come with ``unmask[train]``. They are imported when first used,
+so that ``import unmask`` stays quick and never reaches torch.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unmask.verbs.evaluate import evaluate
     from unmask.verbs.export import export
     from unmask.verbs.prepare import prepare
+    from unmask.verbs.scan import scan
     from unmask.verbs.train import train
 
 __version__ = "0.1.0"
@@ -34,10 +35,11 @@ __all__ = [
     "evaluate",
     "export",
     "prepare",
+    "scan",
     "train",
 ]
 
-_VERBS = ("calibrate", "detect", "doctor", "evaluate", "export", "prepare", "train")
+_VERBS = ("calibrate", "detect", "doctor", "evaluate", "export", "prepare", "scan", "train")
 
 
 def __getattr__(name: str) -> Any:

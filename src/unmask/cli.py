@@ -229,6 +229,62 @@ def detect(
 
 
 @app.command()
+def scan(
+    results: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, files and quoted patterns.")
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", help="A file of paths, one a line or NUL-separated; - for stdin."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; default: one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: a Ray cluster.")] = "local",
+    timeout_seconds: Annotated[
+        float, typer.Option(min=1, help="A file that takes longer is given up.")
+    ] = 600,
+    memory_limit_mib: Annotated[
+        int, typer.Option(min=512, help="A file that takes a worker beyond it is given up.")
+    ] = 4096,
+    thumbnails: Annotated[bool, typer.Option(help="Keep a small frame of each file.")] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Judge files that failed once more.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge folders of files; ended at any moment and run again, it goes on."""
+    from unmask.verbs.scan import scan as run
+
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter("must be local or ray", param_hint="--engine")
+    report = run(
+        paths or (),
+        results,
+        list_file=list_file,
+        model=model,
+        frames=frames,
+        workers=workers,
+        engine="ray" if engine == "ray" else "local",
+        timeout_seconds=timeout_seconds,
+        memory_limit_mib=memory_limit_mib,
+        thumbnails=thumbnails,
+        retry_failed=retry_failed,
+    )
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.summary(), markup=False, soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(EXIT_SOME_INPUTS)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Tell what works on this machine and how to mend what does not."""
     from dataclasses import asdict

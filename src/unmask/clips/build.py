@@ -15,6 +15,10 @@ from unmask.media import Coverage, Limits, MediaInfo, ahead, open_video, read_im
 from unmask.types import Clip, Crop, Track, Warn
 
 STILL_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ reads a still. Whatever is wrong with a file is told by `unmask.errors.MediaErro
 """
 
 from unmask.media.ahead import ahead
-from unmask.media.container import Limits, check_regular
+from unmask.media.container import Limits, check_regular, looks_like_media
 from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
@@ -20,6 +20,7 @@ __all__ = [
     "Video",
     "ahead",
     "check_regular",
+    "looks_like_media",
     "open_video",
     "probe",
     "read_credentials",
