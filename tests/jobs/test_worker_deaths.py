@@ -125,3 +125,31 @@ def test_a_script_without_a_main_guard_is_told(tmp_path: Path) -> None:
     assert died.returncode == 1
     assert "A worker process could not start" in died.stderr
     assert "__main__" in died.stderr
+
+
+def test_ctrl_c_while_a_worker_starts_leaves_no_traceback(tmp_path: Path) -> None:
+    """The signal comes in the middle of the start: it waits, and the child is told everything."""
+    file = tmp_path / "parent.py"
+    file.write_text(
+        f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from multiprocessing import util\n"
+        "from tasks import work\n"
+        "from unmask.jobs.workers import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    start = util.spawnv_passfds\n"
+        "    def interrupted(path, words, handles):\n"
+        "        child = start(path, words, handles)\n"
+        "        if 'spawn_main' in str(words):\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return child\n"
+        "    util.spawnv_passfds = interrupted\n"
+        "    try:\n"
+        "        list(run_tasks(work, ['pid'], workers=1, timeout_seconds=30))\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr

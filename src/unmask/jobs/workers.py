@@ -153,7 +153,7 @@ def _idle(crew: list[_Worker], function: Callable[[Any], Any], limits: TaskLimit
     context = multiprocessing.get_context("spawn")  # no inherited threads, locks or handles
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, function, limits), daemon=True)
-    with _one_thread_each():
+    with _one_thread_each(), _ctrl_c_waits():
         process.start()
     theirs.close()
     crew.append(_Worker(process, ours))
@@ -325,3 +325,16 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """A worker that is only half told what to do would complain aloud."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

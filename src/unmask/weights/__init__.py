@@ -42,6 +42,13 @@ class Card:
     parity: str
     """How closely it repeats the original runtime."""
     notes: str = ""
+    data: str = ""
+    """Of trained detectors: what it learned from, and on what terms."""
+    metrics: str = ""
+    """Measured on what it never saw, with intervals."""
+    failures: str = ""
+    """What it is known to miss or to mistake."""
+    intended_use: str = ""
 
 
 def names(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -69,7 +76,9 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     if not isinstance(tree, dict):
         raise _bad_card(path, "it is not a mapping")
     known = {field.name for field in dataclasses.fields(Card)} - {"name"}
-    wanted = known - {"notes"}
+    wanted = {
+        field.name for field in dataclasses.fields(Card) if field.default is dataclasses.MISSING
+    } - {"name"}
     if not wanted <= tree.keys() <= known or not all(isinstance(v, str) for v in tree.values()):
         raise _bad_card(path, f"it needs text under exactly: {', '.join(sorted(wanted))}")
     return Card(name=name, **{key: value.strip() for key, value in tree.items()})
