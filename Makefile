@@ -1,4 +1,4 @@
-# make demo | test | check: each does all its own set-up; Python 3.11+ is all it needs.
+# make demo | train-demo | test | check: each does all its own set-up; Python 3.11+ is all it needs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,14 +7,15 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 KAGGLE_USER ?= USERNAME
 WEIGHTS ?=
 
-.PHONY: help demo kaggle test check format constraints clean
+.PHONY: help demo train-demo kaggle test check format constraints clean
 
 help:
-	@echo "make demo    make a small dataset, train on it, evaluate, detect (about 5 minutes)"
-	@echo "make kaggle  dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
-	@echo "make test    every test"
-	@echo "make check   lint, types, floors, exported names"
-	@echo "make format  format the code"
+	@echo "make demo        the same as train-demo, until a trained model ships"
+	@echo "make train-demo  make a small dataset, train on it, evaluate, detect (a few minutes)"
+	@echo "make kaggle      dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
+	@echo "make test        every test"
+	@echo "make check       lint, types, floors, exported names"
+	@echo "make format      format the code"
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unmask needs Python 3.11 or newer")'
@@ -22,8 +23,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.dev
-	$(BIN)/python scripts/demo.py demo
+demo: train-demo
+
+train-demo: $(VENV)/.dev
+	$(BIN)/python scripts/train_demo.py demo
 
 kaggle: $(VENV)/.dev
 	$(BIN)/python scripts/kaggle.py notebook

@@ -197,8 +197,8 @@ def run_cells(cells: Sequence[tuple[str, str]], *, quiet: bool = False) -> Itera
 
 def make_data(folder: Path) -> Path:
     """A few clips in ``train|val|test/{real,fake}``, one of them damaged."""
-    from demo import make_dataset
     from make_media import write_truncated
+    from train_demo import make_dataset
 
     data = make_dataset(folder, SCENES, frames=10)
     whole = next((data / "train" / "real").glob("*.mp4"))

@@ -6,16 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_SOME_INPUTS = 1, 2, 3
+EXIT_FAILED, EXIT_USAGE, EXIT_SOME_INPUTS, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     name="unmask",
@@ -73,7 +73,7 @@ def prepare(
     if as_json:
         _print_json(report.to_dict())
     else:
-        out.print(report.summary())
+        _print_text(report.summary())
     if report.failed:
         raise typer.Exit(EXIT_SOME_INPUTS)
 
@@ -98,14 +98,16 @@ def train(
     if as_json:
         _print_json(report.results)
     elif report.results:
-        out.print((report.run / "results" / "experiment_report.txt").read_text(encoding="utf-8"))
+        _print_text((report.run / "results" / "experiment_report.txt").read_text("utf-8"))
 
 
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or an .onnx file.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="A dataset folder or a store.")],
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[
+        Literal["train", "val", "test"], typer.Option(help="Which part of the data.")
+    ] = "test",
     results: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the results.")
     ] = None,
@@ -120,7 +122,7 @@ def evaluate(
     if as_json:
         _print_json(tree)
     else:
-        out.print(experiment_text(tree))
+        _print_text(experiment_text(tree))
 
 
 @app.command()
@@ -163,7 +165,7 @@ def export(
     _need_training()
     from unmask.verbs.export import export as run
 
-    out.print(str(run(run_or_checkpoint, onnx)))
+    _print_text(str(run(run_or_checkpoint, onnx)))
 
 
 @app.command()
@@ -207,7 +209,7 @@ def detect(
             sys.stdout.write(verdict_json(verdict) + "\n")
             sys.stdout.flush()
         else:
-            out.print(verdict_text(verdict), markup=False)
+            _print_text(verdict_text(verdict))
         notices, whole = illustrate(
             videos[number],
             verdict,
@@ -234,7 +236,9 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         _print_json([asdict(check) for check in checks])
     else:
-        table = Table("", "what", "found", "to mend", box=None, pad_edge=False)
+        table = Table(
+            "", Column("what", no_wrap=True), "found", "to mend", box=None, pad_edge=False
+        )
         marks = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "broken": "[red]broken[/]"}
         for check in checks:
             table.add_row(marks[check.status], check.name, check.found, check.remedy)
@@ -251,9 +255,15 @@ def main() -> None:
         _complain(error.code, error.message, error.hint)
         usage = isinstance(error, ConfigError | MissingExtraError | ModelError)
         sys.exit(EXIT_USAGE if usage else EXIT_FAILED)
-    except KeyboardInterrupt:
-        _complain("interrupted", "Interrupted.", "Run the same command again: it resumes.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            _complain("interrupted", "Interrupted.", "Run the same command again: it resumes.")
+        raise
+    except OSError as error:
+        _complain(
+            "system", _what_failed(error), "See that the place exists, has space and is yours."
+        )
+        sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get("UNMASK_DEBUG"):
             raise
@@ -276,11 +286,24 @@ def _need_training() -> None:
         )
 
 
+def _what_failed(error: OSError) -> str:
+    name = error.filename2 or error.filename
+    what = error.strerror or str(error)
+    return f"{name}: {what}." if name else f"The system refused: {what}."
+
+
 def _complain(code: str, message: str, hint: str) -> None:
     err.print(f"[bold red]error[/] \\[{code}] ", end="")
-    err.print(message, markup=False)
+    err.print(message, markup=False, emoji=False, soft_wrap=True)
     if hint:
-        err.print(hint, style="dim", markup=False)
+        err.print(hint, style="dim", markup=False, emoji=False, soft_wrap=True)
+
+
+def _print_text(text: str) -> None:
+    """As it is: neither wrapped, nor searched for markup, nor refused by a narrow encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()
 
 
 def _print_json(tree: Any) -> None:

@@ -7,10 +7,12 @@ unknown key is an error that names the nearest known one.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -25,6 +27,23 @@ from unmask.errors import ConfigError
 T = TypeVar("T")
 
 FRAMES_LOOKED_AT = 32  # in a video to be judged, unless asked otherwise
+
+_LEAST: dict[str, float] = {
+    **dict.fromkeys(("model.blocks", "loss.gamma", "data.videos_per_class", "data.workers"), 0),
+    **dict.fromkeys(("model.lstm_hidden", "model.lstm_layers", "model.attention_heads"), 1),
+    **dict.fromkeys(("optim.lr", "optim.head_lr", "optim.weight_decay", "optim.clip_norm"), 0),
+    **dict.fromkeys(("optim.warmup_steps", "optim.plateau_patience", "augment.rotate_deg"), 0),
+    **dict.fromkeys(("loop.batch_size", "loop.steps_per_epoch", "loop.max_minutes"), 0),
+    **dict.fromkeys(("loop.seed", "optim.layer_decay"), 0),
+    **dict.fromkeys(("loop.epochs", "loop.devices", "loop.max_batch_size"), 1),
+    **dict.fromkeys(("loop.checkpoint_steps", "optim.early_stop_patience"), 1),
+}
+_SHARES = {
+    *("model.dropout", "model.drop_path", "loss.alpha", "loss.label_smoothing"),
+    *("loss.frame_weight", "optim.plateau_factor", "optim.ema"),
+    *(f"augment.{name}" for name in ("flip", "colour", "grayscale", "blur", "noise")),
+    *("augment.downscale", "augment.jpeg"),
+}
 
 
 @dataclass(frozen=True)
@@ -241,6 +260,16 @@ class TrainConfig:
     pairs: PairsConfig = field(default_factory=PairsConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        for part in dataclasses.fields(self):
+            for name, value in vars(getattr(self, part.name)).items():
+                path = f"{part.name}.{name}"
+                if path in _LEAST:
+                    least = _LEAST[path]
+                    _check(least <= value < math.inf, path, f"at least {least:g}", value)
+                if path in _SHARES:
+                    _check(0 <= value <= 1, path, "within 0-1", value)
+
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
     """The settings of a YAML file (or the defaults) with ``key.sub=value`` words applied.
@@ -256,14 +285,16 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> TrainConfig:
             raise ConfigError(
                 f"Cannot read the configuration {path}: {error.strerror}.", code="config_missing"
             ) from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {error}", code="config_syntax") from error
     return from_dict(TrainConfig, override(tree, overrides))
 
 
 def override(tree: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """A copy of ``tree`` with each ``key.sub=value`` word set; values are read as YAML."""
-    tree = json.loads(json.dumps(tree))
+    if words and not isinstance(tree, dict):
+        raise ConfigError(f"The configuration must be a mapping, got {tree!r}.")
+    tree = copy.deepcopy(tree)
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
@@ -275,10 +306,17 @@ def override(tree: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
         node = tree
         *parents, leaf = key.split(".")
         for parent in parents:
-            node = node.setdefault(parent, {})
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
             if not isinstance(node, dict):
                 raise ConfigError(f"'{key}': '{parent}' has no parts.", code="config_key")
-        node[leaf] = yaml.safe_load(value)
+        try:
+            node[leaf] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"The value of '{word}' is not valid YAML.", code="config_override"
+            ) from error
     return tree
 
 

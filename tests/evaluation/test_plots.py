@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unmask.evaluation import Prediction
-from unmask.evaluation.history import write_history
+from unmask.evaluation.history import _best, write_history
 from unmask.evaluation.plots import plot_evaluation, plot_history
 from unmask.scoring import Calibration, fit
 from unmask.types import VideoRecord
@@ -78,6 +78,15 @@ def test_the_history_as_csv_draws_the_same_picture(tmp_path: Path) -> None:
     plot_history(rows(3), tmp_path / "a.png")
     plot_history(again, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_circle_marks_the_epoch_that_was_kept() -> None:
+    """Of equal AUCs the later one, since its loss is lower; also when read back from the CSV."""
+    epochs, aucs = [1.0, 2.0, 3.0], [0.9, 1.0, 1.0]
+    history = [{"epoch": e, "best": True} for e in (1, 2, 3)]
+    assert _best(history, epochs, aucs) == 2
+    assert _best([{"epoch": str(e), "best": str(e != 3)} for e in (1, 2, 3)], epochs, aucs) == 1
+    assert _best([{"epoch": e} for e in (1, 2, 3)], epochs, aucs) == 1
 
 
 def test_results_can_be_had_without_matplotlib() -> None:

@@ -6,7 +6,8 @@ from make_media import FACE_CENTRE_XY, FACE_SIDE_PX, gradient_frames, portrait_f
 from unmask.config import ClipSpec
 from unmask.faces import align, extract, load_detector
 from unmask.faces.align import roll_radians
-from unmask.types import Face, Frame, UInt8Array
+from unmask.faces.track import Tracker
+from unmask.types import Crop, Face, Frame, UInt8Array
 
 DETECTOR = load_detector()
 SPEC = ClipSpec(frames=8, size_px=96)
@@ -96,6 +97,30 @@ def test_a_face_below_the_minimum_is_told_and_not_used() -> None:
     assert extraction.tracks == ()
     assert extraction.frames_with_face == 0
     assert [warning.code for warning in extraction.warnings] == ["face_below_minimum"]
+
+
+@pytest.mark.parametrize(("confidences", "tracks"), [((0.58, 0.62, 0.6), 0), ((0.55, 0.7), 1)])
+def test_a_track_that_is_never_sure_is_a_false_alarm(
+    confidences: tuple[float, ...], tracks: int
+) -> None:
+    tracker = Tracker()
+    picture = _portrait(90, side=96)
+    for index, confidence in enumerate(confidences):
+        face = Face((10, 10, 90, 90), np.zeros((5, 2), np.float32), confidence)
+        tracker.update([Crop(picture, index / 2, index, face)])
+    found = tracker.tracks(most=4)
+    assert [len(track.crops) for track in found] == [len(confidences)] * tracks
+
+
+@pytest.mark.parametrize(("shown_px", "used"), [(480, 1), (330, 1), (260, 0), (235, 0)])
+def test_a_face_that_the_edge_cuts_off_is_told_and_not_used(shown_px: int, used: int) -> None:
+    """The face is 160 px high around 240: at 260 its mouth is below the edge, at 235 its nose."""
+    image = _portrait(160)[:shown_px]
+    assert DETECTOR(image)
+    extraction = extract(_frames([image] * 3), SPEC, DETECTOR)
+    assert len(extraction.tracks) == used
+    assert extraction.frames_with_face == 3 * used
+    assert [w.code for w in extraction.warnings] == ([] if used else ["face_cut_off"])
 
 
 def test_shrinking_does_not_alias() -> None:

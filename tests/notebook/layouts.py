@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from demo import make_dataset
+from train_demo import make_dataset
 
 PER_SPLIT = {"train": 6, "val": 3, "test": 3}
 

@@ -59,32 +59,104 @@ def test_the_seed_decides(store: Path, undisturbed: Path, tmp_path: Path) -> Non
     assert _trace(tmp_path / "other") != _trace(undisturbed)
 
 
-@pytest.mark.parametrize("at_step", [5, 9])
-def test_killed_and_resumed_equals_undisturbed(
-    store: Path, undisturbed: Path, tmp_path: Path, at_step: int
-) -> None:
-    """SIGKILL inside a step of another process, then the same command again."""
-    script = f"""
+KILLED = """
 import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {tests!r})
 from pathlib import Path
 from stores import tiny_config
+from unmask.training import checkpoint, fit as room, loop
 from unmask.training.fit import fit
 from unmask.training.loop import Trainer
-step = Trainer._step
-def killed(self, batch):
-    if self.state.step == {at_step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch)
-Trainer._step = killed
-fit(tiny_config(), Path({str(store)!r}), Path({str(tmp_path / "run")!r}))
+
+def die(*args, **how):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{harm}
+fit(tiny_config(), Path({store!r}), Path({run!r}))
 """
-    died = subprocess.run([sys.executable, "-c", script], env={**os.environ}, check=False)
-    assert died.returncode == -signal.SIGKILL
+IN_STEP = """
+step = Trainer._step
+Trainer._step = lambda self, batch: die() if self.state.step == {at_step} else step(self, batch)
+"""
+IN_CHECKPOINT = """
+write_text = checkpoint.write_text
+checkpoint.write_text = lambda path, text: die() if "{mark}" in text else write_text(path, text)
+"""
+IN_BEST = """
+save_model = loop.save_model
+loop.save_model = lambda *a, **how: die(save_model(*a, **how))
+"""
+IN_CALIBRATION = """
+room.calibrate = die
+"""
+MOMENTS = {
+    "step 1": IN_STEP.format(at_step=1),  # there is no checkpoint yet
+    "step 9": IN_STEP.format(at_step=9),
+    "a checkpoint": IN_CHECKPOINT.format(mark="step-00000008"),
+    "the best model": IN_BEST,
+    "calibration": IN_CALIBRATION,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_resumed_equals_undisturbed(
+    store: Path, undisturbed: Path, tmp_path: Path, moment: str
+) -> None:
+    """SIGKILL at some moment of another process, then the same command again."""
+    script = KILLED.format(tests=str(Path(__file__).parent), harm=MOMENTS[moment],
+                           store=str(store), run=str(tmp_path / "run"))  # fmt: skip
+    died = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ}, check=False, capture_output=True
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     fit(tiny_config(), store, tmp_path / "run")
     assert _trace(tmp_path / "run") == _trace(undisturbed)
     for name, value in _weights(undisturbed).items():
         assert torch.equal(value, _weights(tmp_path / "run")[name]), name
+    best, _ = load_checkpoint(tmp_path / "run" / "models" / "best_model.pth")
+    expected, _ = load_checkpoint(undisturbed / "models" / "best_model.pth")
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, best.state_dict()[name]), name
+
+
+FULL_DISK = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from stores import tiny_config
+from unmask.errors import RunError
+from unmask.training.fit import fit
+from unmask.training.loop import Trainer
+step = Trainer._step
+def cramped(self, batch):  # from here on no file of this process grows over 10 kB
+    if self.state.step == {at_step}:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    return step(self, batch)
+Trainer._step = cramped
+try:
+    fit(tiny_config(), Path({store!r}), Path({run!r}))
+except RunError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize("at_step", [5, 9])
+def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_space(
+    store: Path, undisturbed: Path, tmp_path: Path, at_step: int
+) -> None:
+    """The last step of an epoch (5) meets the full disk at the best model, others before it."""
+    run = tmp_path / "run"
+    script = FULL_DISK.format(tests=str(Path(__file__).parent), at_step=at_step,
+                              store=str(store), run=str(run))  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "run_disk", done.stderr
+    last = load_last(run / "models" / "last")
+    assert last is not None
+    assert last.state.step == {5: 4, 9: 8}[at_step]
+    fit(tiny_config(), store, run)
+    assert _trace(run) == _trace(undisturbed)
 
 
 def test_accumulation_after_out_of_memory_keeps_the_batch(
@@ -173,9 +245,11 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
         "model.dropout=0.0",
         "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
         "noise: 0, downscale: 0, jpeg: 0}",
-        "model.tune=head",  # batch statistics differ between half and whole batches
+        "model.backbone=test_vit",  # batch statistics would differ between half and whole batches
         "loop.epochs=1",
     )
     fit(tiny_config(*still), store, tmp_path / "one")
     fit(tiny_config(*still, "loop.devices=2"), store, tmp_path / "two")
     assert _trace(tmp_path / "two") == pytest.approx(_trace(tmp_path / "one"), rel=1e-4)
+    for name, value in _weights(tmp_path / "one").items():
+        torch.testing.assert_close(_weights(tmp_path / "two")[name], value, atol=2e-4, rtol=1e-3)

@@ -295,7 +295,7 @@ def _numbers(values: FloatArray, digits: int) -> list[Any]:
 
 
 def _array(slots: list[Any], shape: tuple[int, ...]) -> FloatArray:
-    empty = [np.nan] * int(np.prod(shape[1:]))
+    empty = [np.nan] * int(np.prod(shape[1:])) if shape[1:] else np.nan
     rows = [empty if slot is None else slot for slot in slots]
     return np.array(rows, dtype=np.float32).reshape(shape)
 

@@ -131,10 +131,16 @@ def _collect(
                 message = worker.pipe.recv()
             except (EOFError, OSError):
                 crew.remove(worker)
+                worker.process.join(timeout=5.0)  # it is ending: its own exit code is of interest
                 _dismiss(worker)
                 if not worker.ready:
                     raise _no_start(worker) from None
                 yield Outcome(worker.task, "died", worker.process.exitcode)
+                continue
+            except Exception as error:  # noqa: BLE001  a value that cannot be made again here
+                worker.busy = False
+                failure = RuntimeError(f"{type(error).__name__}: {error}")
+                yield Outcome(worker.task, "error", failure)
                 continue
             if message == _READY:
                 worker.ready, worker.began = True, now

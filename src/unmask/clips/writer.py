@@ -11,7 +11,8 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -55,18 +56,24 @@ class StoreWriter:
 
     Raises:
         StoreError: ``store_locked`` (another process writes), ``store_spec``, ``store_foreign``
-            (the folder holds something else), ``store_damaged``, ``store_version``.
+            (the folder holds something else), ``store_damaged``, ``store_version``; from every
+            method that writes: ``store_disk`` (full, or not writable), after which this writer
+            writes no more and what was committed is whole.
     """
 
     def __init__(self, path: Path, spec: ClipSpec, *, shard_bytes: int = SHARD_BYTES) -> None:
         self.path, self.spec = path, spec
         self._shard_bytes = shard_bytes
+        self._failed = False
         self._shard: IO[bytes]
         self._index: IO[bytes]
-        self._lock = _lock(path)
+        _refuse_foreign(path)
+        with self._disk():
+            self._lock = _lock(path)
         try:
-            self._create_or_check()
-            self._recover()
+            with self._disk():
+                self._create_or_check()
+                self._recover()
         except BaseException:
             self._lock.close()
             raise
@@ -99,7 +106,8 @@ class StoreWriter:
         """
         if (entry.status == "ok") != bool(clips):
             raise ValueError(f"status {entry.status!r} does not go with {len(clips)} clips")
-        refs = tuple(self._put(clip) for clip in clips)
+        with self._disk():
+            refs = tuple(self._put(clip) for clip in clips)
         self._write_row(dataclasses.replace(entry, clips=refs))
 
     def touch(self, path: str, *, size_bytes: int, mtime_ns: int) -> None:
@@ -109,26 +117,42 @@ class StoreWriter:
 
     def commit(self) -> None:
         """Push what was appended to the disk: pixels first, then the rows that name them."""
-        _sync(self._shard)
-        if self._pending:
-            self._index.write("".join(f"{row}\n" for row in self._pending).encode())
-            _sync(self._index)
-            self._pending.clear()
+        with self._disk():
+            _sync(self._shard)
+            if self._pending:
+                self._index.write("".join(f"{row}\n" for row in self._pending).encode())
+                _sync(self._index)
+                self._pending.clear()
         self._committed_at = time.monotonic()
 
     def close(self) -> None:
         """Commit, and let another writer in."""
         try:
-            self.commit()
+            if not self._failed:
+                self.commit()
         finally:
-            self._shard.close()
-            self._index.close()
-            self._lock.close()
+            for file in (self._shard, self._index, self._lock):
+                with suppress(OSError):  # what it could not write was told when it failed
+                    file.close()
 
     def snapshot(self) -> ClipStore:
         """The store as committed now, for reading."""
         self.commit()
         return ClipStore(self.path, self.spec, list(self._entries.values()))
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn what the disk refuses into a StoreError, and write no more after it."""
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            raise StoreError(
+                f"The store {self.path} cannot be written: {error.strerror or error}.",
+                code="store_disk",
+                hint="Free some space (or name another folder), then run the same command again: "
+                "it resumes.",
+            ) from error
 
     def _write_row(self, entry: StoreEntry) -> None:
         self._entries[entry.record.path] = entry
@@ -141,13 +165,6 @@ class StoreWriter:
         if is_store(self.path):
             check_spec(self.path, read_spec(self.path), self.spec)
             return
-        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-        if strangers:
-            raise StoreError(
-                f"{self.path} is not a clip store and holds other files ({strangers[0]} ...).",
-                code="store_foreign",
-                hint="Name a new or empty folder.",
-            )
         facts = {"format": FORMAT, "tool": f"unmask {unmask.__version__}"}
         facts_of_spec = {"clip": to_dict(self.spec), "clip_hash": self.spec.hash}
         write_json(self.path / STORE_FILE, facts | facts_of_spec)
@@ -198,6 +215,20 @@ class StoreWriter:
         fsync(self.path)
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Raise StoreError ``store_foreign`` where there is something other than a store."""
+    if is_store(path) or not path.exists():
+        return
+    strangers = [p.name for p in path.iterdir() if p.name[0] != "."] if path.is_dir() else []
+    if strangers or not path.is_dir():
+        what = f"holds other files ({strangers[0]} ...)" if strangers else "is a file"
+        raise StoreError(
+            f"{path} is not a clip store and {what}.",
+            code="store_foreign",
+            hint="Name a new or empty folder.",
+        )
+
+
 def _lock(store: Path) -> IO[bytes]:
     """An open file that holds the store for this process; the lock dies with it."""
     import fcntl  # not on Windows, where stores can be read but not written
@@ -206,7 +237,7 @@ def _lock(store: Path) -> IO[bytes]:
     file = (store / ".lock").open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         file.close()
         raise StoreError(
             f"Another process is writing {store}.",

@@ -18,10 +18,11 @@ from unmask.data.tables import read_table
 from unmask.errors import DatasetError
 
 EXAMPLE = """
-  DATA/train/real/a.mp4         or  DATA/real/a.mp4       (split by group for you)
-  DATA/train/fake/b.mp4             DATA/fake/b.mp4
-  DATA/val/real/c.mp4 ...       or  DATA/manifest.csv     (columns: file,label[,split,group])
-  or FaceForensics++, Celeb-DF, DFDC as they are distributed; stills of faces instead of videos
+  DATA/train/real/a.mp4       or  DATA/real/a.mp4      (split by group for you)
+  DATA/train/fake/b.mp4           DATA/fake/b.mp4
+  DATA/val/real/c.mp4 ...     or  DATA/manifest.csv    (file,label[,split,group])
+  or FaceForensics++, Celeb-DF, DFDC as they are distributed;
+  stills of faces instead of videos
 """
 
 

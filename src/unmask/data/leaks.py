@@ -44,16 +44,19 @@ class Leak:
 def check_leaks(store: ClipStore) -> list[Leak]:
     """What crosses the splits of a store, by kind: equal files, near-duplicates, groups.
 
-    Of a group that crosses, one pair of videos for each pair of splits is told.
+    Of a group that crosses, one pair of videos for each pair of splits is told. Videos without
+    clips are neither trained nor tested on, and so leak nothing.
     """
-    leaks = [_leak("sha256", a, b) for a, b in _equal_files(store.entries)]
-    leaks += [_leak("near_duplicate", a, b) for a, b in _near_duplicates(store.entries)]
+    entries = _with_clips(store.entries)
+    leaks = [_leak("sha256", a, b) for a, b in _equal_files(entries)]
+    leaks += [_leak("near_duplicate", a, b) for a, b in _near_duplicates(entries)]
     crossing = [leak for leak in leaks if leak.splits[0] != leak.splits[1]]
-    return crossing + list(_crossing_groups(store.entries))
+    return crossing + list(_crossing_groups(entries))
 
 
 def find_twins(entries: Sequence[StoreEntry]) -> list[tuple[str, str]]:
     """Pairs of paths with equal files or near-duplicate crops, whatever their splits."""
+    entries = _with_clips(entries)
     pairs = [*_equal_files(entries), *_near_duplicates(entries)]
     return sorted({(a.record.path, b.record.path) for a, b in pairs})
 
@@ -82,6 +85,10 @@ _NAMES = {
     "near_duplicate": "pair(s) of nearly equal videos stand",
     "group": "group(s) of source videos or identities stand",
 }
+
+
+def _with_clips(entries: Sequence[StoreEntry]) -> list[StoreEntry]:
+    return [entry for entry in entries if entry.clips]
 
 
 def _leak(kind: Kind, a: StoreEntry, b: StoreEntry) -> Leak:

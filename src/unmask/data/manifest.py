@@ -12,7 +12,7 @@ from unmask.config import DataConfig
 from unmask.data.layouts import read_layout
 from unmask.data.names import stem_of, with_name_facts
 from unmask.data.rows import Row
-from unmask.data.splits import assign_splits, check_classes, group_rows, limit_rows
+from unmask.data.splits import assign_splits, check_rows, group_rows, limit_rows
 from unmask.data.tables import read_groups
 from unmask.errors import DatasetError
 from unmask.types import FAKE, REAL, VideoRecord
@@ -53,7 +53,7 @@ def read_manifest(
 
     Raises:
         DatasetError: ``dataset_missing``, ``dataset_layout``, ``dataset_manifest``,
-            ``dataset_groups``, ``dataset_splits``, ``dataset_empty_class``.
+            ``dataset_groups``, ``dataset_splits``, ``dataset_mixed``, ``dataset_empty_class``.
     """
     config = config or DataConfig()
     layout = read_layout(path)
@@ -67,7 +67,7 @@ def read_manifest(
     rows = _with_sources(rows)
     groups, note = group_rows(rows, links)
     notes += [note] if note else []
-    check_classes(rows, path)
+    check_rows(rows, path)
     rows, decisions = assign_splits(rows, groups, config.val_share, seed)
     notes += decisions
     kept = list(range(len(rows)))

@@ -60,11 +60,15 @@ def media_files(folder: Path) -> tuple[list[Path], list[str]]:
 
     A dataset is of one kind: where there are videos, stills are left out (thumbnails, mostly).
     """
-    found = sorted(path for path in _walk(folder))
+    everything = sorted(_walk(folder))
+    found = [path for path in everything if _is_utf8(path)]
     videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
     stills = [path for path in found if path.suffix.lower() in STILL_SUFFIXES]
     others = sorted({path.suffix.lower() or "no suffix" for path in found} - _SUFFIXES)
     notes = []
+    if len(found) < len(everything):
+        odd = len(everything) - len(found)
+        notes.append(f"{folder.name}: {odd} files left out whose names are not UTF-8: rename them")
     if others:
         count = len(found) - len(videos) - len(stills)
         notes.append(f"{folder.name}: {count} files that are not media left out ({others[0]} ...)")
@@ -90,3 +94,12 @@ def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent, name) for name in files if not name.startswith("."))
+
+
+def _is_utf8(path: Path) -> bool:
+    """A name that is not cannot be written into a manifest."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

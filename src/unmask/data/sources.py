@@ -12,6 +12,7 @@ from tempfile import NamedTemporaryFile
 
 from unmask.errors import DatasetError, MediaError
 from unmask.files import sha256_file
+from unmask.media import check_regular
 from unmask.types import VideoRecord
 
 
@@ -72,22 +73,28 @@ def sha256_of(source: Source) -> str:
     """Hex SHA-256 of the record's bytes.
 
     Raises:
-        MediaError: ``media_unreadable``.
+        MediaError: as `unmask.media.check_regular`; a pipe is refused before it could block.
     """
+    if source.offset is not None:
+        return hashlib.sha256(_read(source)).hexdigest()
+    path = check_regular(source.path)
     try:
-        if source.offset is None:
-            return sha256_file(source.path)
+        return sha256_file(path)
     except OSError as error:
-        raise MediaError(
-            f"Cannot read {source.path}: {error.strerror}.", code="media_unreadable"
-        ) from error
-    return hashlib.sha256(_read(source)).hexdigest()
+        raise _unreadable(source, error) from error
 
 
 def _read(source: Source) -> bytes:
-    with source.path.open("rb") as shard:
-        shard.seek(source.offset or 0)
-        return shard.read(source.size_bytes)
+    try:
+        with source.path.open("rb") as shard:
+            shard.seek(source.offset or 0)
+            return shard.read(source.size_bytes)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: Source, error: OSError) -> MediaError:
+    return MediaError(f"Cannot read {source.path}: {error.strerror}.", code="media_unreadable")
 
 
 def _members(shard: Path) -> dict[str, Source]:

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 
+from unmask.clips import STILL_SUFFIXES
 from unmask.data.rows import Row
 from unmask.errors import DatasetError
 from unmask.types import FAKE, REAL
@@ -45,12 +47,6 @@ def assign_splits(
     missing is taken from the training split by group, about ``share`` of each class.
     """
     given = {row.split for row in rows}
-    if given - {""} and "" in given:
-        raise DatasetError(
-            "Some rows have a split and some have none.",
-            code="dataset_splits",
-            hint="Give all rows a split, or none.",
-        )
     splits = [row.split or "train" for row in rows]
     notes = []
     if "train" not in splits:
@@ -94,8 +90,27 @@ def limit_rows(rows: Sequence[Row], groups: Sequence[str], count: int, seed: int
     return sorted(kept)
 
 
-def check_classes(rows: Sequence[Row], root: object) -> None:
-    """Raise DatasetError ``dataset_empty_class`` unless every split so far has both classes."""
+def check_rows(rows: Sequence[Row], root: object) -> None:
+    """Refuse rows that no split can be made of.
+
+    Raises:
+        DatasetError: ``dataset_splits`` where only some rows have a split, ``dataset_mixed`` where
+            stills stand beside videos, ``dataset_empty_class`` where a split lacks a class.
+    """
+    if len({bool(row.split) for row in rows}) == 2:
+        raise DatasetError(
+            f"Some videos of {root} have a split and some have none.",
+            code="dataset_splits",
+            hint="Give all rows a split, or none.",
+        )
+    stills = [row.path for row in rows if PurePosixPath(row.path).suffix.lower() in STILL_SUFFIXES]
+    if 0 < len(stills) < len(rows):
+        video = next(row.path for row in rows if row.path not in set(stills))
+        raise DatasetError(
+            f"{root} holds stills and videos ({stills[0]}, {video}).",
+            code="dataset_mixed",
+            hint="Make two datasets of them: their clips differ in length.",
+        )
     counts = Counter((row.split, row.label) for row in rows)
     for split in sorted({row.split for row in rows}):
         for label, name in ((REAL, "authentic"), (FAKE, "manipulated")):

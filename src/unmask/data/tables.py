@@ -26,13 +26,14 @@ def read_table(root: Path) -> Layout | None:
         return None
     rows = []
     videos: dict[str, str] = {}  # authentic video -> its row's path
-    table = list(_read(file))
-    for number, cells in table:
+    lines = []
+    for number, cells in _read(file):
+        lines.append(number)
         row = _row(root, file, number, cells)
         if row.label == REAL and cells.get("video"):
             videos[cells["video"]] = row.path
         rows.append((row, cells.get("source_video", "")))
-    _refuse_twice(file, [row.path for row, _ in rows])
+    _refuse_twice(file, [(number, row.path) for number, (row, _) in zip(lines, rows, strict=True)])
     return Layout("manifest.csv", tuple(_with_source(row, videos, v) for row, v in rows))
 
 
@@ -60,15 +61,16 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells (stripped, column names in lower case) of each row."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            for number, raw in enumerate(csv.DictReader(lines), start=2):
-                cells = {
-                    key.strip().lower(): value.strip()
-                    for key, value in raw.items()
-                    if key and value
-                }
+            table = csv.DictReader(lines)
+            for raw in table:
+                if None in raw:
+                    raise _bad(
+                        file, table.line_num, "has too many cells", 'Quote commas: "a, b.mp4".'
+                    )
+                cells = {key.strip().lower(): value.strip() for key, value in raw.items() if value}
                 if cells:
-                    yield number, cells
-    except (UnicodeDecodeError, csv.Error, AttributeError) as error:
+                    yield table.line_num, cells
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"{file} is not a table in CSV (UTF-8): {error}.", code="dataset_manifest"
         ) from error
@@ -109,9 +111,9 @@ def _with_source(row: Row, videos: dict[str, str], source_video: str) -> Row:
     return dataclasses.replace(row, source=source)
 
 
-def _refuse_twice(file: Path, paths: list[str]) -> None:
+def _refuse_twice(file: Path, paths: list[tuple[int, str]]) -> None:
     seen: set[str] = set()
-    for number, path in enumerate(paths, start=2):
+    for number, path in paths:
         if path in seen:
             raise _bad(file, number, f"names '{path}' a second time")
         seen.add(path)

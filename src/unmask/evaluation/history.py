@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, PercentFormatter
 
 from unmask import files
 from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, figure_to, say
@@ -53,7 +53,9 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.set(title=title, xlabel="epoch")
             if scale:
                 axes.set_yscale(scale)
-                axes.yaxis.set_minor_formatter(NullFormatter())
+                axes.yaxis.set_minor_formatter(
+                    LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(2, 0.5))
+                )
             if title == "Throughput" and "data_wait_share" in columns:
                 _data_wait(axes, history)
         for axes in grid[len(shown) :]:
@@ -72,7 +74,7 @@ def _history_panel(
         if epochs:
             axes.plot(epochs, values, "o-", color=colour, markersize=4, linewidth=1.8, label=name)
         if column == "val_auc_video" and epochs:
-            best = int(np.argmax(values))
+            best = _best(history, epochs, values)
             axes.plot(
                 epochs[best],
                 values[best],
@@ -80,13 +82,24 @@ def _history_panel(
                 markersize=11,
                 markerfacecolor="none",
                 markeredgecolor=INK,
-                label=f"best: {values[best]:.3f}",
+                zorder=5,
+                label=f"best: {values[best]:.3f}, epoch {epochs[best]:.0f}",
             )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left, right = axes.get_xlim()
     if right - left < 1:  # a single epoch
         axes.set_xlim(left - 1, right + 1)
     axes.legend(frameon=True)
+
+
+def _best(history: Sequence[Mapping[str, Any]], epochs: list[float], values: list[float]) -> int:
+    """Position of the epoch whose weights were kept: the last that was marked as the best."""
+    marked = [
+        epochs.index(float(row["epoch"]))
+        for row in history
+        if str(row.get("best")) == "True" and float(row["epoch"]) in epochs
+    ]
+    return marked[-1] if marked else int(np.argmax(values))
 
 
 def _data_wait(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
@@ -96,10 +109,10 @@ def _data_wait(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     twin.set_ylim(0, max(1.0, *shares) if shares else 1.0)
     twin.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     twin.grid(visible=False)
-    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
     handles = axes.get_legend_handles_labels()[0] + twin.get_legend_handles_labels()[0]
     axes.legend().set_visible(False)
-    twin.legend(handles=handles, frameon=True, loc="center right")
+    twin.legend(handles=handles, frameon=True, loc="upper center", ncols=2)
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

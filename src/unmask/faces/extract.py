@@ -9,7 +9,7 @@ from unmask.config import ClipSpec
 from unmask.faces.align import align
 from unmask.faces.detect import FaceDetector
 from unmask.faces.track import Tracker
-from unmask.types import Crop, Frame, Track, Warn
+from unmask.types import Crop, Face, Frame, Track, UInt8Array, Warn
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Extraction:
     """At most ``spec.max_faces``, the most prominent first."""
     frames_seen: int
     frames_with_face: int
-    """Frames with a face of at least ``spec.min_face_px``."""
+    """Frames with a face of at least ``spec.min_face_px`` whose eyes, nose and mouth are in it."""
     warnings: tuple[Warn, ...] = ()
 
 
@@ -30,12 +30,14 @@ def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> 
     Crops are kept, frames are not, so memory does not grow with the frames' size.
     """
     tracker = Tracker()
-    seen = with_face = small = 0
+    seen = with_face = small = cut = 0
     for frame in frames:
         seen += 1
         found = detector(frame.image)
-        faces = [face for face in found if face.size_px >= spec.min_face_px]
-        small += len(found) - len(faces)
+        whole = [face for face in found if _is_whole(face, frame.image)]
+        faces = [face for face in whole if face.size_px >= spec.min_face_px]
+        cut += len(found) - len(whole)
+        small += len(whole) - len(faces)
         with_face += bool(faces)
         tracker.update(
             [
@@ -48,12 +50,18 @@ def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> 
                 for face in faces
             ]
         )
-    warnings: tuple[Warn, ...] = ()
+    warnings = []
+    if cut:
+        text = f"{cut} detections are cut off by the picture's edge and are not used."
+        warnings.append(Warn("face_cut_off", text))
     if small:
-        warnings = (
-            Warn(
-                "face_below_minimum",
-                f"{small} detections were smaller than {spec.min_face_px} px and are not used.",
-            ),
-        )
-    return Extraction(tracker.tracks(spec.max_faces), seen, with_face, warnings)
+        text = f"{small} detections were smaller than {spec.min_face_px} px and are not used."
+        warnings.append(Warn("face_below_minimum", text))
+    tracks = tracker.tracks(spec.max_faces)
+    return Extraction(tracks, seen, with_face, tuple(warnings))
+
+
+def _is_whole(face: Face, image: UInt8Array) -> bool:
+    """Whether eyes, nose and mouth lie in the picture: of less, a crop shows its mirror image."""
+    height, width = image.shape[:2]
+    return bool(((face.keypoints_px >= 0) & (face.keypoints_px < (width, height))).all())

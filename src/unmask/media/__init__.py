@@ -5,7 +5,7 @@ its time, decoding as little as that needs; `read_image` reads a still. Whatever
 file is told by `unmask.errors.MediaError` and its code.
 """
 
-from unmask.media.container import Limits
+from unmask.media.container import Limits, check_regular
 from unmask.media.credentials import read_credentials, read_trust_anchors
 from unmask.media.decode import Coverage, Video, open_video
 from unmask.media.image import read_image
@@ -17,6 +17,7 @@ __all__ = [
     "Limits",
     "MediaInfo",
     "Video",
+    "check_regular",
     "open_video",
     "probe",
     "read_credentials",

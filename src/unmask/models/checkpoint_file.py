@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unmask.config import TrainConfig, from_dict, to_dict
-from unmask.errors import ConfigError, ModelError
+from unmask.errors import ConfigError, ModelError, RunError
 from unmask.files import atomic_path
 from unmask.models.detector import Detector
 from unmask.models.registry import build
@@ -54,7 +54,12 @@ def save_model(
         metrics: plain JSON values.
         name: of the model; the detector's name if empty.
         version: of the model.
+
+    Raises:
+        RunError: ``run_disk`` when the disk is full or cannot be written; files that were there
+            before are still whole.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -66,10 +71,17 @@ def save_model(
         "calibration": json.loads(json.dumps(calibration)),
         "metrics": json.loads(json.dumps(metrics)),
     }
-    with atomic_path(path_pth) as temporary:
-        torch.save({"state_dict": state, **about}, temporary)
-    with atomic_path(path_safetensors) as temporary:
-        save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(about)})
+    try:
+        with atomic_path(path_pth) as temporary:
+            torch.save({"state_dict": state, **about}, temporary)
+        with atomic_path(path_safetensors) as temporary:
+            save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(about)})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise RunError(
+            f"The model could not be written to {path_pth.parent}: {error}",
+            code="run_disk",
+            hint="Free some space, then run the same command again: it resumes.",
+        ) from error
 
 
 def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:

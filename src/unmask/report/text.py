@@ -33,6 +33,10 @@ _MEASURES = {
     "brier": "Brier score",
 }
 _RULE = "-" * 72
+_NOTE_INDENT: dict[str, Any] = {
+    "initial_indent": f"{'note':<14}",
+    "subsequent_indent": " " * 14,
+}
 
 
 def short_score(value: float | None) -> str:
@@ -162,7 +166,8 @@ def _facts_of(results: Mapping[str, Any]) -> str:
         f"calibration   temperature {fitted['temperature']:.4f}, offset {fitted['offset']:.4f}, "
         f"fitted on {fitted['authentic']} authentic and {fitted['manipulated']} manipulated videos",
     ]
-    return "\n".join([*lines, *(f"note          {note}" for note in fitted["notes"])])
+    notes = [textwrap.fill(note, 88, **_NOTE_INDENT) for note in fitted["notes"]]
+    return "\n".join([*lines, *notes])
 
 
 def _measures(results: Mapping[str, Any]) -> str:
@@ -211,5 +216,15 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _pairs(tree: Mapping[str, Any]) -> str:
-    width = max(len(str(key)) for key in tree)
-    return "\n".join(f"{key:<{width}}  {value}" for key, value in tree.items())
+    """One line a value; a mapping within gives a line each of its own."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= value if isinstance(value, Mapping) else {key: value}
+    width = max(len(str(key)) for key in flat)
+    return "\n".join(f"{key:<{width}}  {_value(value)}" for key, value in flat.items())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1000 else str(value)

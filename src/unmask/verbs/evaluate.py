@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from unmask import evaluation, report
-from unmask.clips import ClipStore, check_spec
-from unmask.config import FRAMES_LOOKED_AT, ClipSpec, DataConfig, LoopConfig
+from unmask.clips import ClipStore, check_spec, is_store
+from unmask.config import FRAMES_LOOKED_AT, LoopConfig, TrainConfig, from_dict
 from unmask.data.cache import ShardCache
 from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
 from unmask.errors import DatasetError, ModelError
@@ -29,14 +29,15 @@ from unmask.training.validate import ClipScores, score_clips
 from unmask.verbs.prepare import prepare
 
 BATCH = 16  # clips at once
+SPLITS = ("train", "val", "test")
 
 
 def evaluate(
-    model: Path,
-    data: Path,
+    model: Path | str,
+    data: Path | str,
     *,
     split: str = "test",
-    out: Path | None = None,
+    out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
@@ -44,6 +45,8 @@ def evaluate(
     Args:
         model: a run's folder (its best checkpoint), a ``.pth``, or an exported ``.onnx``.
         data: a store, or a dataset folder (prepared beside ``out`` with the model's ClipSpec).
+            Splits that the folder does not give are made as in the model's training, so that the
+            videos it was trained on never are its test.
         split: ``train``, ``val`` or ``test``.
         out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
             appended otherwise.
@@ -55,9 +58,11 @@ def evaluate(
     Raises:
         DatasetError, StoreError, ModelError: see `unmask.errors`.
     """
-    scorer = _open(model)
-    out = out or _default_out(model, split)
-    store = _clips(data, out, scorer.spec)
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    scorer = _open(Path(model))
+    out = Path(out) if out else _default_out(Path(model), split)
+    store = _clips(Path(data), out, scorer.config)
     items = _items(store, split)
     began = time.perf_counter()
     scores = scorer.score(store, items)
@@ -87,7 +92,7 @@ def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
         split: as in `evaluate`.
     """
     scorer = _open(model)
-    store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.spec)
+    store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.config)
     items = _items(store, split)
     return predictions_of(store, split, items, scorer.score(store, items), scorer.calibration)
 
@@ -107,7 +112,8 @@ def _items(store: ClipStore, split: str) -> list[ClipItem]:
 class _Scorer:
     """A model of either runtime, ready to score clips."""
 
-    spec: ClipSpec
+    config: TrainConfig
+    """Of its training, as far as it is known."""
     calibration: Calibration
     facts: dict[str, Any]
     score: Callable[[ClipStore, Sequence[ClipItem]], ClipScores]
@@ -139,7 +145,7 @@ def _open_torch(path: Path) -> _Scorer:
         "metrics": checkpoint.metrics,
     }
     calibration = Calibration.from_dict(checkpoint.calibration)
-    return _Scorer(checkpoint.config.clip, calibration, facts, score)
+    return _Scorer(checkpoint.config, calibration, facts, score)
 
 
 def _open_onnx(path: Path) -> _Scorer:
@@ -156,7 +162,9 @@ def _open_onnx(path: Path) -> _Scorer:
         )
 
     facts = {"file": path.name, "runtime": "ONNX Runtime", "sha256": model.sha256}
-    return _Scorer(model.spec, Calibration.from_dict(model.calibration), facts, score)
+    known = model.metadata.get("training", {}).get("config", {})
+    config = replace(from_dict(TrainConfig, known), clip=model.spec)
+    return _Scorer(config, Calibration.from_dict(model.calibration), facts, score)
 
 
 def predictions_of(
@@ -209,14 +217,16 @@ def _default_out(model: Path, split: str) -> Path:
     return base / ("results" if split == "test" else f"results-{split}")
 
 
-def _clips(data: Path, out: Path, spec: ClipSpec) -> ClipStore:
+def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
     """The store that ``data`` is, with as many clips a video as it likes; or one made of it that
-    looks at videos as `detect` does."""
-    if (data / "store.json").exists():
+    looks at videos as `detect` does and splits them as the model's training did."""
+    spec = config.clip
+    if is_store(data):
         store = ClipStore.open(data)
         check_spec(data, replace(store.spec, clips=spec.clips), spec)
         return store
     folder = out / "clips"
     spec = spec.looking_at(FRAMES_LOOKED_AT)
-    prepare(data, folder, clip=spec, data_config=DataConfig())
+    every = replace(config.data, videos_per_class=0)
+    prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
     return ClipStore.open(folder, spec)

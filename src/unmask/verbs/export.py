@@ -36,7 +36,7 @@ _OPSET = 18
 _CHECKED_SHAPES = ((1, 1), (2, 3), (3, 2))  # (B, T), none of them what was traced
 
 
-def export(run_or_pth: Path, out: Path | None = None) -> Path:
+def export(run_or_pth: Path | str, out: Path | str | None = None) -> Path:
     """Write the ONNX file of a trained detector, checked against torch before it is put in place.
 
     Args:
@@ -50,8 +50,9 @@ def export(run_or_pth: Path, out: Path | None = None) -> Path:
         ModelError: ``model_missing``, ``model_foreign``, ``model_mismatch`` (see
             `unmask.models.load_checkpoint`), ``model_parity`` (the logits differ).
     """
-    source = run_or_pth / "models" / "best_model.pth" if run_or_pth.is_dir() else run_or_pth
-    out = out or source.with_suffix(".onnx")
+    source = Path(run_or_pth)
+    source = source / "models" / "best_model.pth" if source.is_dir() else source
+    out = Path(out) if out else source.with_suffix(".onnx")
     detector, checkpoint = load_checkpoint(source)
     program = _trace(detector)
     _strip_traces(program.model)

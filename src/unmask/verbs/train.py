@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from unmask.clips import ClipStore
-from unmask.config import TrainConfig, dump, from_dict, load
-from unmask.data import check_leaks, raise_on_leaks
+from unmask.clips import ClipStore, is_store
+from unmask.config import TrainConfig, dump, from_dict, load, override, to_dict
+from unmask.data import check_leaks, raise_on_leaks, read_manifest
 from unmask.errors import RunError
 from unmask.evaluation.history import write_history
 from unmask.evaluation.plots import plot_history
@@ -42,10 +42,10 @@ class TrainReport:
 
 
 def train(
-    data: Path,
+    data: Path | str,
     *,
-    config: TrainConfig | Path | None = None,
-    out: Path | None = None,
+    config: TrainConfig | Path | str | None = None,
+    out: Path | str | None = None,
     overrides: Sequence[str] = (),
 ) -> TrainReport:
     """Train, export and evaluate a detector; run again to resume.
@@ -60,8 +60,10 @@ def train(
     Raises:
         ConfigError, DatasetError, LeakError, StoreError, ModelError, RunError: see `unmask.errors`.
     """
-    settings = _settings(config, overrides)
-    run = out or Path("runs") / f"{data.resolve().name}-{settings.model.name}"
+    settings, data = _settings(config, overrides), Path(data)
+    run = Path(out or Path("runs") / f"{data.resolve().name}-{settings.model.name}")
+    if not is_store(data):
+        read_manifest(data, settings.data, settings.loop.seed)  # no folder is made for a mistake
     with run_lock(run):
         _claim(run, settings)
         bank = data.is_file()
@@ -77,15 +79,13 @@ def train(
     return TrainReport(run, state, results)
 
 
-def _settings(config: TrainConfig | Path | None, overrides: Sequence[str]) -> TrainConfig:
+def _settings(config: TrainConfig | Path | str | None, overrides: Sequence[str]) -> TrainConfig:
     if isinstance(config, TrainConfig):
         return _with(config, overrides)
-    return load(config, overrides)
+    return load(Path(config) if config is not None else None, overrides)
 
 
 def _with(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
-    from unmask.config import override, to_dict
-
     return from_dict(TrainConfig, override(to_dict(config), overrides)) if overrides else config
 
 
@@ -125,7 +125,7 @@ def _checked_store(data: Path, run: Path, settings: TrainConfig) -> Path:
 
 def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
     """The store that ``data`` is, or one made of it beside the run."""
-    if (data / "store.json").exists():
+    if is_store(data):
         return ClipStore.open(data, settings.clip)
     folder = run.parent / "stores" / f"{data.resolve().name}-{settings.clip.hash}"
     prepare(

@@ -1,6 +1,6 @@
 """The demo: make a small dataset, train on it, evaluate, export and detect, by the public verbs.
 
-    python scripts/demo.py demo        # leaves demo/data, demo/run and every result file
+    python scripts/train_demo.py demo      # leaves demo/data, demo/run and every result file
 
 All clips show one public-domain portrait. The manipulated ones are self-blended: a shifted,
 re-coloured and softened copy of the face is pasted back through a moving mask. So the demo shows

@@ -1,0 +1,127 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tasks import work
+
+from unmask.clips.workers import run_tasks
+from unmask.errors import MediaError
+
+
+def statuses(tasks: list[object], workers: int = 1, timeout: float = 30.0) -> list[str]:
+    outcomes = run_tasks(work, tasks, workers=workers, timeout_seconds=timeout)
+    return [f"{o.task if isinstance(o.task, str) else o.task[1]} {o.status}" for o in outcomes]
+
+
+def test_every_task_has_an_outcome_and_its_value() -> None:
+    tasks = [("echo", number) for number in range(20)]
+    outcomes = list(run_tasks(work, tasks, workers=2, timeout_seconds=30))
+    assert {o.status for o in outcomes} == {"done"}
+    assert sorted(o.value for o in outcomes) == list(range(20))
+    assert all(o.value == o.task[1] for o in outcomes)
+
+
+def test_processes_are_kept_and_shared() -> None:
+    outcomes = list(run_tasks(work, ["pid"] * 8, workers=2, timeout_seconds=30))
+    assert len({o.value for o in outcomes}) == 2
+    assert os.getpid() not in {o.value for o in outcomes}
+    (here,) = run_tasks(work, ["pid"], workers=0, timeout_seconds=30)
+    assert here.value == os.getpid()
+
+
+@pytest.mark.parametrize(("how", "exit_code"), [("crash", -11), ("killed", -9), ("exit", 7)])
+def test_a_worker_that_dies_costs_its_task_only(how: str, exit_code: int) -> None:
+    tasks = [("echo", 1), how, ("echo", 2), ("echo", 3)]
+    outcomes = list(run_tasks(work, tasks, workers=1, timeout_seconds=30))
+    assert [o.status for o in outcomes] == ["done", "died", "done", "done"]
+    assert outcomes[1].value == exit_code
+
+
+def test_a_worker_that_hangs_is_given_up() -> None:
+    began = time.monotonic()
+    tasks = [("echo", 0), "hang", ("echo", 1), ("echo", 2)]
+    found = statuses(tasks, workers=2, timeout=3.0)
+    assert sorted(found) == ["0 done", "1 done", "2 done", "hang timeout"]
+    assert time.monotonic() - began < 30
+
+
+def test_an_error_is_the_tasks_outcome_with_all_it_says() -> None:
+    for workers in (0, 1):
+        outcomes = list(run_tasks(work, ["raise", ("echo", 1)], workers=workers, timeout_seconds=9))
+        assert [o.status for o in outcomes] == ["error", "done"]
+        error = outcomes[0].value
+        assert isinstance(error, MediaError)
+        assert (error.code, error.hint) == ("media_damaged", "Mend it.")
+
+
+@pytest.mark.parametrize("what", ["lambda", "raise unreadable"])
+def test_what_cannot_travel_between_processes_is_an_error_not_an_end(what: str) -> None:
+    outcomes = list(run_tasks(work, [what, ("echo", 1)], workers=1, timeout_seconds=30))
+    assert [o.status for o in outcomes] == ["error", "done"]
+    assert "pickle" in str(outcomes[0].value) or "missing" in str(outcomes[0].value)
+
+
+def test_tasks_are_taken_as_workers_come_free() -> None:
+    taken = []
+
+    def tasks() -> Iterator[tuple[str, int]]:
+        for number in range(6):
+            taken.append(number)
+            yield ("echo", number)
+
+    outcomes = run_tasks(work, tasks(), workers=2, timeout_seconds=30)
+    next(outcomes)
+    assert len(taken) <= 4
+    outcomes.close()  # and the rest is left, without a process staying behind
+
+
+def test_a_worker_has_one_thread_and_leaves_ctrl_c_to_the_parent() -> None:
+    (outcome,) = run_tasks(work, ["threads"], workers=1, timeout_seconds=30)
+    assert outcome.value == ["1", signal.SIG_IGN]
+
+
+def test_the_parents_death_ends_the_workers(tmp_path: Path) -> None:
+    script = (
+        f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from tasks import work\n"
+        "from unmask.clips.workers import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    for outcome in run_tasks(work, ['pid'] * 9, workers=1, timeout_seconds=30):\n"
+        "        print(outcome.value, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    file = tmp_path / "parent.py"
+    file.write_text(script)
+    died = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert died.returncode == -signal.SIGKILL
+    worker = int(died.stdout)
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if not psutil.pid_exists(worker) or psutil.Process(worker).status() == "zombie":
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker lives on")
+
+
+def test_a_script_without_a_main_guard_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "unguarded.py"
+    file.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from tasks import work\n"
+        "from unmask.clips.workers import run_tasks\n"
+        "list(run_tasks(work, ['pid'], workers=1, timeout_seconds=30))\n"
+    )
+    died = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert died.returncode == 1
+    assert "A worker process could not start" in died.stderr
+    assert "__main__" in died.stderr

@@ -1,0 +1,381 @@
+"""Every layout of docs/data.md, from its files to groups and splits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from trees import by_path, touch
+
+from unmask.config import DataConfig
+from unmask.data import Manifest, read_manifest
+from unmask.data.layouts import read_layout
+from unmask.errors import DatasetError
+from unmask.types import FAKE, REAL, VideoRecord
+
+
+def records(manifest: Manifest) -> dict[str, VideoRecord]:
+    return {record.path: record for record in manifest.records}
+
+
+def together(manifest: Manifest, *paths: str) -> bool:
+    return len({records(manifest)[path].group for path in paths}) == 1
+
+
+def splits_of_groups(manifest: Manifest) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for record in manifest.records:
+        found.setdefault(record.group, set()).add(record.split)
+    return found
+
+
+def fails(root: Path, code: str, says: str = "") -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_manifest(root)
+    assert caught.value.code == code
+    assert says in str(caught.value)
+
+
+# ------------------------------------------------------------------- split and class folders
+
+
+def test_split_folders_are_taken_as_given(tmp_path: Path) -> None:
+    paths = [
+        f"{split}/{label}/{split[0]}{n}.mp4"
+        for split in ("train", "val", "test")
+        for label in ("real", "fake")
+        for n in range(3)
+    ]
+    manifest = read_manifest(touch(tmp_path, paths))
+    assert manifest.layout == "split folders"
+    assert sorted(paths) == [record.path for record in manifest.records]
+    for record in manifest.records:
+        split, label, _ = record.path.split("/")
+        assert record.split == split
+        assert record.label == (FAKE if label == "fake" else REAL)
+    assert manifest.counts() == dict.fromkeys(("train", "val", "test"), (3, 3))
+    assert manifest.notes == ()
+
+
+def test_other_names_of_splits_and_classes(tmp_path: Path) -> None:
+    paths = ["Training/Original/a.MOV", "Training/Fakes/b.avi"]
+    paths += ["validation/genuine/c.webm", "validation/Forged/faceswap/d.mkv"]
+    paths += ["TEST/authentic/e.mp4", "TEST/deepfakes/f.mp4"]
+    manifest = records(read_manifest(touch(tmp_path, paths)))
+    assert {path: (r.split, r.label) for path, r in manifest.items()} == {
+        "Training/Original/a.MOV": ("train", REAL),
+        "Training/Fakes/b.avi": ("train", FAKE),
+        "validation/genuine/c.webm": ("val", REAL),
+        "validation/Forged/faceswap/d.mkv": ("val", FAKE),
+        "TEST/authentic/e.mp4": ("test", REAL),
+        "TEST/deepfakes/f.mp4": ("test", FAKE),
+    }
+    assert manifest["validation/Forged/faceswap/d.mkv"].method == "faceswap"
+
+
+def test_a_bare_folder_is_split_by_group(tmp_path: Path) -> None:
+    paths = [f"{label}/{n:02d}.mp4" for label in ("real", "fake") for n in range(20)]
+    manifest = read_manifest(touch(tmp_path, paths), DataConfig(val_share=0.2))
+    assert manifest.layout == "class folders"
+    assert manifest.counts() == {"train": (12, 12), "val": (4, 4), "test": (4, 4)}
+    assert "val and test taken from train by group" in manifest.notes
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_the_seed_decides_the_split(tmp_path: Path) -> None:
+    touch(tmp_path, [f"{x}/{n:02d}.mp4" for x in ("real", "fake") for n in range(20)])
+    assert read_manifest(tmp_path).records == read_manifest(tmp_path).records
+    assert read_manifest(tmp_path, seed=1).records != read_manifest(tmp_path).records
+
+
+def test_a_given_val_without_test_is_kept_for_the_report(tmp_path: Path) -> None:
+    paths = [f"train/{x}/{n:02d}.mp4" for x in ("real", "fake") for n in range(20)]
+    paths += [f"val/{x}/v{n}.mp4" for x in ("real", "fake") for n in range(3)]
+    manifest = read_manifest(touch(tmp_path, paths))
+    assert {r.split for p, r in records(manifest).items() if p.startswith("val/")} == {"test"}
+    assert manifest.counts()["val"] == (3, 3)
+    assert manifest.counts()["train"] == (17, 17)
+
+
+def test_only_a_test_folder_is_for_evaluation(tmp_path: Path) -> None:
+    manifest = read_manifest(touch(tmp_path, ["test/real/a.mp4", "test/fake/b.mp4"]))
+    assert manifest.counts() == {"test": (1, 1)}
+    assert "for evaluation only" in manifest.notes[0]
+
+
+def test_stills_make_a_dataset_and_thumbnails_do_not(tmp_path: Path) -> None:
+    stills = touch(tmp_path / "s", [f"{x}/{n}.jpg" for x in ("real", "fake") for n in range(10)])
+    assert len(read_manifest(stills).records) == 20
+    mixed = touch(tmp_path / "m", [f"{x}/{n}.mp4" for x in ("real", "fake") for n in range(10)])
+    touch(mixed, ["real/0.jpg", "real/notes.txt", "real/.hidden.mp4", "real/.git/x.mp4"])
+    manifest = read_manifest(mixed)
+    assert len(manifest.records) == 20
+    assert "real: 1 stills beside videos left out" in manifest.notes
+    assert "real: 1 files that are not media left out (.txt ...)" in manifest.notes
+
+
+def test_links_into_other_folders_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "store", [f"{n}.mp4" for n in range(10)])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "real").symlink_to(tmp_path / "store")
+    touch(tmp_path / "data", [f"fake/{n}.mp4" for n in range(9)])
+    (tmp_path / "data" / "fake" / "9.mp4").symlink_to(tmp_path / "store" / "9.mp4")
+    counts = read_manifest(tmp_path / "data").counts()
+    assert [sum(column) for column in zip(*counts.values(), strict=True)] == [10, 10]
+
+
+# ------------------------------------------------------------------- the field's datasets
+
+
+def test_faceforensics(tmp_path: Path) -> None:
+    base = "{}_sequences/{}/c23/videos/{}.mp4"
+    real = [base.format("original", "youtube", f"{n:03d}") for n in range(12)]
+    pairs = [f"{n:03d}_{n ^ 1:03d}" for n in range(12)]
+    fake = [
+        base.format("manipulated", method, pair)
+        for method in ("Deepfakes", "Face2Face")
+        for pair in pairs
+    ]
+    mask = "manipulated_sequences/Deepfakes/masks/videos/000_001.mp4"
+    manifest = read_manifest(touch(tmp_path, [*real, *fake, mask]))
+    assert manifest.layout == "FaceForensics++"
+    assert mask not in records(manifest)
+    swap = records(manifest)[base.format("manipulated", "Face2Face", "003_002")]
+    assert swap.method == "Face2Face"
+    assert swap.dataset == "FaceForensics++"
+    assert swap.source == base.format("original", "youtube", "003")
+    assert together(manifest, swap.path, swap.source, base.format("original", "youtube", "002"))
+    assert len(splits_of_groups(manifest)) == 6
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_faceforensics_official_splits(tmp_path: Path) -> None:
+    base = "{}_sequences/{}/raw/videos/{}.mp4"
+    touch(tmp_path, [base.format("original", "youtube", f"{n:03d}") for n in range(6)])
+    pairs = ["000_001", "001_000", "002_003", "004_005"]
+    touch(tmp_path, [base.format("manipulated", "FaceSwap", pair) for pair in pairs])
+    for split, ids in (("train", [0, 1]), ("val", [2, 3]), ("test", [4, 5])):
+        (tmp_path / f"{split}.json").write_text(json.dumps([[f"{n:03d}" for n in ids]]))
+    found = {Path(r.path).stem: r.split for r in read_manifest(tmp_path).records}
+    assert found == {
+        "000": "train", "001": "train", "000_001": "train", "001_000": "train",
+        "002": "val", "003": "val", "002_003": "val",
+        "004": "test", "005": "test", "004_005": "test",
+    }  # fmt: skip
+
+
+def test_celeb_df(tmp_path: Path) -> None:
+    real = [f"Celeb-real/id{n}_{k:04d}.mp4" for n in range(12) for k in range(2)]
+    fake = [f"Celeb-synthesis/id{n}_id{n ^ 1}_0000.mp4" for n in range(12)]
+    other = [f"YouTube-real/{n:05d}.mp4" for n in range(8)]
+    manifest = read_manifest(touch(tmp_path, [*real, *fake, *other]))
+    assert manifest.layout == "Celeb-DF"
+    swap = records(manifest)["Celeb-synthesis/id0_id1_0000.mp4"]
+    assert swap.source == "Celeb-real/id0_0000.mp4"
+    assert together(manifest, swap.path, "Celeb-real/id0_0001.mp4", "Celeb-real/id1_0001.mp4")
+    assert records(manifest)["YouTube-real/00000.mp4"].label == REAL
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_celeb_df_official_test_videos(tmp_path: Path) -> None:
+    real = [f"Celeb-real/id{n}_0000.mp4" for n in range(20)]
+    fake = [f"Celeb-synthesis/id{n}_id{n ^ 1}_0000.mp4" for n in range(20)]
+    touch(tmp_path, real + fake)
+    listing = "1 Celeb-real/id0_0000.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
+    (tmp_path / "List_of_testing_videos.txt").write_text(listing)
+    manifest = read_manifest(tmp_path)
+    assert manifest.counts()["test"] == (1, 1)
+    assert records(manifest)["Celeb-real/id0_0000.mp4"].split == "test"
+    assert manifest.counts()["val"][0] >= 2
+
+
+def test_celeb_df_where_everybody_is_swapped_with_everybody(tmp_path: Path) -> None:
+    """One component: groups fall back to whose video it is, and a note says so."""
+    people = range(8)
+    real = [f"Celeb-real/id{a}_0000.mp4" for a in people]
+    fake = [f"Celeb-synthesis/id{a}_id{b}_0000.mp4" for a in people for b in people if a != b]
+    manifest = read_manifest(touch(tmp_path, real + fake))
+    assert any("bind nearly all identities together" in note for note in manifest.notes)
+    assert len(splits_of_groups(manifest)) == 8
+    assert together(manifest, "Celeb-real/id3_0000.mp4", "Celeb-synthesis/id3_id5_0000.mp4")
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_dfdc(tmp_path: Path) -> None:
+    for part in range(2):
+        folder = tmp_path / f"dfdc_train_part_{part}"
+        table = {}
+        for n in range(10):
+            name = f"{part}{n:04d}.mp4"
+            table[f"r{name}"] = {"label": "REAL", "split": "train", "original": None}
+            table[f"f{name}"] = {"label": "FAKE", "split": "train", "original": f"r{name}"}
+        touch(folder, table)
+        table["gone.mp4"] = {"label": "FAKE", "split": "train", "original": "r00000.mp4"}
+        (folder / "metadata.json").write_text(json.dumps(table))
+    manifest = read_manifest(tmp_path)
+    assert manifest.layout == "DFDC"
+    assert "2 rows of metadata.json have no video here" in manifest.notes
+    fake = records(manifest)["dfdc_train_part_1/f10003.mp4"]
+    assert fake.source == "dfdc_train_part_1/r10003.mp4"
+    assert together(manifest, fake.path, fake.source)
+    assert {split for r in manifest.records for split in [r.split]} == {"train", "val", "test"}
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_dfdc_rows_that_cannot_be(tmp_path: Path) -> None:
+    touch(tmp_path, ["a.mp4"])
+    (tmp_path / "metadata.json").write_text('{"a.mp4": {"label": "MAYBE"}}')
+    fails(tmp_path, "dataset_manifest", "'a.mp4' has no label")
+    (tmp_path / "metadata.json").write_text("{")
+    fails(tmp_path, "dataset_manifest", "not JSON")
+
+
+def test_names_of_known_datasets_in_plain_folders(tmp_path: Path) -> None:
+    """Somebody's copy of FaceForensics++ as {real,fake}: the names still bind."""
+    paths = [f"real/{n:03d}.mp4" for n in range(20)]
+    paths += [f"fake/{n:03d}_{n ^ 1:03d}.mp4" for n in range(20)]
+    manifest = read_manifest(touch(tmp_path, paths))
+    assert "groups from file names as in FaceForensics++" in manifest.notes
+    assert together(manifest, "real/002.mp4", "real/003.mp4", "fake/002_003.mp4")
+    assert records(manifest)["fake/002_003.mp4"].source == "real/002.mp4"
+
+
+def test_numbers_alone_bind_nobody(tmp_path: Path) -> None:
+    paths = [f"{x}/{n:03d}.mp4" for x in ("real", "fake") for n in range(10)]
+    manifest = read_manifest(touch(tmp_path, paths))
+    assert len({record.group for record in manifest.records}) == 20
+
+
+# ------------------------------------------------------------------- tables
+
+
+def table(root: Path, text: str) -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "manifest.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_table(tmp_path: Path) -> None:
+    root = table(
+        tmp_path,
+        "\ufeffFile, Label ,split,group,method,source,dataset,sha256\n"
+        "a/1.mp4,real,train,p1,,,,\n"
+        "a/2.mp4,FAKE,train,p1,swap,a/1.mp4,mine,AB12\n"
+        "\n"
+        "b/3.mp4,0,test,p2,,,,\n"
+        "b/4.mp4,1,test,p2,,,,\n"
+        "c/5.mp4,authentic,val,p3,,,,\n"
+        "c/6.mp4,manipulated,dev,p3,,,,\n",
+    )
+    manifest = read_manifest(root)
+    assert manifest.layout == "manifest.csv"
+    assert records(manifest)["a/2.mp4"] == VideoRecord(
+        "a/2.mp4", FAKE, "train", "group:p1", "swap", "mine", "ab12", "a/1.mp4"
+    )
+    assert manifest.counts() == {"train": (1, 1), "val": (1, 1), "test": (1, 1)}
+
+
+def test_a_table_of_tar_shards_binds_identities_and_sources(tmp_path: Path) -> None:
+    rows = [f"r{n}.jpg,f.tar,real,,v{n},v{n},id{n}" for n in range(10)]
+    rows += [f"f{n}.jpg,f.tar,fake,,w{n},v{n},id{n}" for n in range(10)]
+    head = "file,shard,label,split,video,source_video,identity_group\n"
+    manifest = read_manifest(table(tmp_path, head + "\n".join(rows)))
+    fake = records(manifest)["f.tar::f3.jpg"]
+    assert fake.source == "f.tar::r3.jpg"
+    assert together(manifest, "f.tar::f3.jpg", "f.tar::r3.jpg")
+    assert len(splits_of_groups(manifest)) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("file,label\na.mp4,maybe\n", "Row 2"),
+        ("file,label\na.mp4,real\n,fake\n", "Row 3"),
+        ("file,label\n/etc/passwd,real\n", "outside the dataset"),
+        ("file,label\nx/../../a.mp4,real\n", "outside the dataset"),
+        ("file,label,shard\na.mp4,real,../b.tar\n", "outside the dataset"),
+        ("file,label,split\na.mp4,real,later\n", "the split 'later'"),
+        ("file,label\na.mp4,real\na.mp4,fake\n", "a second time"),
+        ("file,label\na.mp4,real\n\nb.mp4,fake\na.mp4,fake\n", "Row 5"),
+        ("file,label\na.mp4,real,more,cells\n", "too many cells"),
+    ],
+)
+def test_a_table_with_a_mistake(tmp_path: Path, text: str, says: str) -> None:
+    fails(table(tmp_path, text), "dataset_manifest", says)
+
+
+def test_a_table_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00\x01file")
+    fails(tmp_path, "dataset_manifest", "not a table")
+
+
+def test_a_table_of_stills_and_videos_is_refused(tmp_path: Path) -> None:
+    fails(table(tmp_path, "file,label\na.mp4,real\nb.jpg,fake\n"), "dataset_mixed", "a.mp4")
+
+
+def test_splits_for_some_rows_only(tmp_path: Path) -> None:
+    text = "file,label,split\na.mp4,real,train\nb.mp4,fake,\n"
+    fails(table(tmp_path, text), "dataset_splits")
+
+
+# ------------------------------------------------------------------- groups.csv
+
+
+def test_a_groups_file_overrides_the_names(tmp_path: Path) -> None:
+    paths = [f"real/{n:03d}.mp4" for n in range(12)]
+    paths += [f"fake/{n:03d}_{n ^ 1:03d}.mp4" for n in range(12)]
+    touch(tmp_path, paths)
+    rows = ["path,group"] + [f"{p},{int(p[5:8]) // 4}" for p in paths]
+    (tmp_path / "groups.csv").write_text("\n".join(rows))
+    manifest = read_manifest(tmp_path)
+    assert len(splits_of_groups(manifest)) == 3
+    assert together(manifest, "real/004.mp4", "real/007.mp4", "fake/006_007.mp4")
+    assert records(manifest)["fake/004_005.mp4"].source == "real/004.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("path,group\nreal/none.mp4,1\n", "real/none.mp4"), ("path,group\nreal/0.mp4,\n", "Row 2")],
+)
+def test_a_groups_file_with_a_mistake(tmp_path: Path, text: str, says: str) -> None:
+    touch(tmp_path, [f"{x}/{n}.mp4" for x in ("real", "fake") for n in range(5)])
+    (tmp_path / "groups.csv").write_text(text)
+    fails(tmp_path, "dataset_groups", says)
+
+
+def test_groups_too_few_to_split(tmp_path: Path) -> None:
+    paths = [f"{x}/{n}.mp4" for x in ("real", "fake") for n in range(5)]
+    touch(tmp_path, paths)
+    (tmp_path / "groups.csv").write_text("path,group\n" + "".join(f"{p},all\n" for p in paths))
+    fails(tmp_path, "dataset_groups", "groups.csv")
+
+
+# ------------------------------------------------------------------- what is no dataset
+
+
+def test_what_is_said_where_nothing_fits(tmp_path: Path) -> None:
+    fails(tmp_path / "none", "dataset_missing", "no folder")
+    fails(touch(tmp_path / "a", ["x.mp4", "clips/y.mp4"]), "dataset_layout", "1 folders (clips/)")
+    fails(touch(tmp_path / "b", ["inner/real/a.mp4"]), "dataset_layout", f"Name {tmp_path}/b/inner")
+    fails(touch(tmp_path / "c", ["real/a.mp4"]), "dataset_empty_class", "no manipulated")
+    fails(touch(tmp_path / "d", ["real/a.txt", "fake/b.txt"]), "dataset_layout")
+    file = tmp_path / "file.mp4"
+    file.touch()
+    fails(file, "dataset_missing")
+
+
+def test_a_split_with_one_class_is_told(tmp_path: Path) -> None:
+    paths = ["train/real/a.mp4", "train/fake/b.mp4", "val/real/c.mp4"]
+    fails(touch(tmp_path, paths), "dataset_empty_class", "val split")
+
+
+def test_the_layouts_rows_are_posix_paths_below_the_root(tmp_path: Path) -> None:
+    touch(tmp_path, ["real/deep/er/a.mp4", "fake/m/b.mp4"])
+    assert set(by_path(read_layout(tmp_path))) == {"real/deep/er/a.mp4", "fake/m/b.mp4"}
+
+
+def test_at_most_so_many_videos_of_a_class(tmp_path: Path) -> None:
+    paths = [f"{s}/{x}/{n}.mp4" for s in ("train", "val", "test") for x in ("real", "fake")
+             for n in range(9)]  # fmt: skip
+    manifest = read_manifest(touch(tmp_path, paths), DataConfig(videos_per_class=4))
+    assert manifest.counts() == dict.fromkeys(("train", "val", "test"), (4, 4))
+    assert "24 of 54 videos kept (data.videos_per_class)" in manifest.notes

@@ -1,0 +1,204 @@
+"""From a folder of videos to a store of clips: resumed, told, nothing dropped."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from datasets import make_dataset
+
+import make_media
+import unmask
+from unmask.clips import ClipStore, read_records
+from unmask.config import ClipSpec, DataConfig
+from unmask.errors import ConfigError, DatasetError, StoreError
+from unmask.verbs import prepare as verb
+from unmask.verbs.prepare import PrepareReport, prepare
+
+SPEC = ClipSpec(frames=4, size_px=48)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight videos, a text, an empty file, and a scene without a face."""
+    scenes = {"train": 2, "val": 1, "test": 1}
+    root = make_dataset(tmp_path_factory.mktemp("prepare") / "data", scenes)
+    (root / "train" / "fake" / "text.mp4").write_text("no video")
+    (root / "train" / "real" / "empty.mp4").touch()
+    empty = make_media.gradient_frames(6, 160, 120)
+    make_media.write_video(root / "test" / "real" / "wall.mp4", empty)
+    return root
+
+
+def run(data: Path, store: Path, **how: object) -> PrepareReport:
+    return prepare(data, store, clip=SPEC, workers=0, show_progress=False, **how)  # type: ignore[arg-type]
+
+
+def test_every_video_ends_with_clips_or_a_reason(dataset: Path, tmp_path: Path) -> None:
+    report = run(dataset, tmp_path / "store")
+    assert (report.videos, report.worked, report.skipped) == (11, 11, 0)
+    assert (report.ok, report.no_face, report.failed, report.clips) == (8, 1, 2, 8)
+    assert report.counts == {"train": (2, 2), "val": (1, 1), "test": (1, 1)}
+    found = {p.path: (p.status, p.code) for p in report.problems}
+    assert found == {
+        "train/fake/text.mp4": ("failed", "media_format"),
+        "train/real/empty.mp4": ("failed", "media_empty"),
+        "test/real/wall.mp4": ("no_face", "no_face"),
+    }
+    with (tmp_path / "store" / "problems.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"]: (row["status"], row["code"]) for row in rows} == found
+    assert all(row["message"] for row in rows)
+    store = ClipStore.open(tmp_path / "store", SPEC)
+    assert len(store.entries) == len(read_records(store.path / "manifest.csv")) == 11
+    good = [entry for entry in store.entries if entry.status == "ok"]
+    for entry in good:
+        assert entry.media["codec"] == "h264"
+        assert entry.coverage["frames_with_face"] == 4
+        assert len(entry.record.sha256) == 64
+        assert store.read(entry.clips[0]).mask.all()
+
+
+def test_the_summary_says_it_in_words(dataset: Path, tmp_path: Path) -> None:
+    text = run(dataset, tmp_path / "store").summary()
+    assert "8 clips of 11 videos" in text
+    assert "train: 2 authentic, 2 manipulated" in text
+    assert "without clips: 1 show no usable face, 2 failed" in text
+    assert "train/fake/text.mp4: [media_format]" in text
+
+
+def test_again_nothing_is_read(dataset: Path, tmp_path: Path) -> None:
+    first = run(dataset, tmp_path / "store")
+    index = (tmp_path / "store" / "index.jsonl").read_bytes()
+    again = run(dataset, tmp_path / "store")
+    assert (again.worked, again.skipped) == (0, 11)
+    assert (again.ok, again.clips, again.problems) == (first.ok, first.clips, first.problems)
+    assert (tmp_path / "store" / "index.jsonl").read_bytes() == index
+
+
+def test_only_what_changed_is_read_again(dataset: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data)
+    run(data, tmp_path / "store")
+    os.utime(data / "train" / "real" / "s01.mp4", (1, 1))  # a new date, the same bytes
+    shutil.copy(data / "train" / "real" / "s02.mp4", data / "train" / "fake" / "text.mp4")
+    (data / "train" / "fake" / "s01x.mp4").unlink()
+    report = run(data, tmp_path / "store")
+    assert (report.videos, report.worked, report.ok, report.failed) == (10, 2, 8, 1)
+    paths = [entry.record.path for entry in ClipStore.open(tmp_path / "store").entries]
+    assert "train/fake/s01x.mp4" not in paths
+    assert run(data, tmp_path / "store").worked == 0
+
+
+def test_worker_processes_give_the_same_store(dataset: Path, tmp_path: Path) -> None:
+    run(dataset, tmp_path / "one")
+    prepare(dataset, tmp_path / "two", clip=SPEC, workers=2, show_progress=False)
+    one, two = (ClipStore.open(tmp_path / name) for name in ("one", "two"))
+    for a, b in zip(one.entries, two.entries, strict=True):
+        assert a.record == b.record
+        assert a.status == b.status
+        for x, y in zip(a.clips, b.clips, strict=True):
+            np.testing.assert_array_equal(one.frames(x), two.frames(y))
+            np.testing.assert_array_equal(x.boxes_xyxy_px, y.boxes_xyxy_px)
+
+
+def test_killed_and_taken_up_again(dataset: Path, tmp_path: Path) -> None:
+    """SIGKILL to the command as soon as its first row is on the disk."""
+    store = tmp_path / "store"
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path\n"
+        "from unmask.clips import writer\n"
+        "from unmask.config import ClipSpec\n"
+        "from unmask.verbs.prepare import prepare\n"
+        "writer.COMMIT_ROWS = 1\n"
+        "spec = ClipSpec(frames=4, size_px=48)\n"
+        f"prepare(Path({str(dataset)!r}), Path({str(store)!r}), clip=spec, workers=0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    index = store / "index.jsonl"
+    until = time.monotonic() + 60
+    while not (index.exists() and index.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    report = run(dataset, store)
+    assert report.worked + report.skipped == 11
+    assert report.skipped >= 1
+    run(dataset, tmp_path / "whole")
+    one, two = ClipStore.open(store), ClipStore.open(tmp_path / "whole")
+    for a, b in zip(one.entries, two.entries, strict=True):
+        assert (a.record, a.status) == (b.record, b.status)
+        for x, y in zip(a.clips, b.clips, strict=True):
+            np.testing.assert_array_equal(one.frames(x), two.frames(y))
+
+
+def test_failures_of_the_work_are_tried_again(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **how: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(verb, "clips_of", broken)
+    report = run(dataset, tmp_path / "store")
+    assert report.ok == 0
+    assert {p.code for p in report.problems} == {"prepare_internal", "media_empty"}
+    monkeypatch.undo()
+    assert run(dataset, tmp_path / "store").ok == 8
+
+
+def test_stills_are_clips_of_one_frame(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    for label in ("real", "fake"):
+        (root / label).mkdir(parents=True)
+        frames = make_media.portrait_frames(10, 80, 80, seed=label == "fake", face_px=70)
+        for number, frame in enumerate(frames):
+            cv2.imwrite(str(root / label / f"{number}.jpg"), frame[..., ::-1])
+    spec = ClipSpec(frames=1, size_px=48)
+    report = prepare(root, tmp_path / "store", clip=spec, workers=0, show_progress=False)
+    assert (report.videos, report.ok, report.clips) == (20, 20, 20)
+    store = ClipStore.open(tmp_path / "store")
+    assert {entry.clips[0].shape for entry in store.entries} == {(1, 48, 48, 3)}
+
+
+def test_copies_of_a_recording_stay_in_one_split(tmp_path: Path) -> None:
+    """Where the splits are ours to choose, twins are found by their pictures and kept together."""
+    root = make_dataset(tmp_path / "data", {"": 8})
+    for number in range(1, 9):
+        source = root / "real" / f"s{number:02d}.mp4"
+        shutil.copy(source, root / "real" / f"copy-of-{number}.mp4")
+    prepare(root, tmp_path / "store", clip=SPEC, workers=0, show_progress=False)
+    records = {r.path: r for r in read_records(tmp_path / "store" / "manifest.csv")}
+    for number in range(1, 9):
+        copy, source = (
+            records[f"real/copy-of-{number}.mp4"], records[f"real/s{number:02d}.mp4"]
+        )  # fmt: skip
+        assert (copy.group, copy.split) == (source.group, source.split)
+
+
+def test_mistakes_are_told(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        run(tmp_path / "none", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(StoreError) as caught:
+        run(dataset, dataset)
+    assert caught.value.code == "store_foreign"
+    with pytest.raises(ConfigError):
+        run(dataset, tmp_path / "store", detector="eyes")
+    run(dataset, tmp_path / "store", data_config=DataConfig(videos_per_class=1))
+    with pytest.raises(StoreError) as caught:
+        prepare(dataset, tmp_path / "store", clip=ClipSpec(frames=5, size_px=48), workers=0)
+    assert caught.value.code == "store_spec"
+
+
+def test_it_needs_no_training_package(dataset: Path) -> None:
+    assert unmask.prepare is prepare
+    code = "import sys, unmask; unmask.prepare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
