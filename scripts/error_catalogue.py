@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "unmask"
@@ -33,7 +34,8 @@ class Entry:
     """Dotted name of the module."""
 
 
-def catalogue(source: Path = SOURCE) -> list[Entry]:
+@cache
+def catalogue(source: Path = SOURCE) -> tuple[Entry, ...]:
     """All entries, in the order of kinds, codes and modules.
 
     Args:
@@ -47,11 +49,12 @@ def catalogue(source: Path = SOURCE) -> list[Entry]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         entries.update(_Module(tree, module, kinds).entries())
     order = list(kinds)
-    return sorted(
-        entries,
-        key=lambda e: (order.index(e.kind) if e.kind in kinds else len(order), e.kind, e.code,
-                       e.module, e.message),
-    )  # fmt: skip
+
+    def place(entry: Entry) -> tuple[int, str, str, str, str]:
+        number = order.index(entry.kind) if entry.kind in kinds else len(order)
+        return (number, entry.kind, entry.code, entry.module, entry.message)
+
+    return tuple(sorted(entries, key=place))
 
 
 def error_kinds(source: Path = SOURCE) -> dict[str, tuple[str, str]]:
