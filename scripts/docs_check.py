@@ -33,9 +33,7 @@ from unmask.errors import UnmaskError
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kaggle_cells/*.md")]
-)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kaggle_cells/*.md")])
 
 OTHER_PROGRAMS = {".", "cd", "find", "kaggle", "npm", "nvidia-smi"}
 """Programs of others that pages name: nothing here knows their options."""

@@ -103,11 +103,8 @@ class _Module:
         words = {keyword.arg: keyword.value for keyword in call.keywords}
         message = self._text(call.args[0], call) if call.args else ""
         hint = self._text(words["hint"], call) if "hint" in words else ""
-        if "code" not in words:
-            found = [self._kinds[kind][0]]
-        else:
-            found = self._codes(words["code"], call)
-        for code in found:
+        default = ast.Constant(self._kinds[kind][0])
+        for code in self._codes(words.get("code", default), call):
             yield Entry(code, kind, message, hint, self._module)
 
     def _codes(self, node: ast.expr, call: ast.Call) -> list[str]:

@@ -211,8 +211,8 @@ def errors_page() -> str:
     kinds = error_catalogue.error_kinds()
     parts = [
         "# Codes",
-        "Made from the source. Errors are one sentence, a code in brackets and the next step, as in "
-        "`error [media_not_found] There is no file clip.mp4.` Codes never change once released; "
+        "Made from the source. Errors are one sentence, a code in brackets and the next step, as "
+        "in `error [media_not_found] There is no file clip.mp4.` Codes never change once released; "
         "sentences may. Words in braces are filled in. In Python, `unmask.UnmaskError` has `code`, "
         "`message` and `hint`.",
     ]
@@ -237,8 +237,8 @@ def cards_page() -> str:
     """The cards of the networks that ship, with what a detector's file says of itself."""
     parts = [
         "# Model cards",
-        "Networks that come with the install. `unmask doctor` checks each file against its SHA-256. "
-        "How well the detectors do: [Results](results.md).",
+        "Networks that come with the install. `unmask doctor` checks each file against its "
+        "SHA-256. How well the detectors do: [Results](results.md).",
     ]
     for name in weights.names():
         card = weights.read_card(name)
@@ -272,14 +272,18 @@ def _said_by_the_file(name: str) -> Iterator[str]:
 def api_pages() -> Iterator[tuple[str, str]]:
     """One page a room, each module by its docstrings (mkdocstrings)."""
     verbs = sorted(path.stem for path in (SOURCE / "verbs").glob("[a-z]*.py"))
-    yield "unmask", "\n\n".join(
-        [
-            "# unmask",
-            "The verbs, as functions of the package: `unmask.detect(...)` and so on. Results and "
-            "settings: [types](types.md), [config](config.md), [errors](errors.md).",
-            *(_module(f"unmask.verbs.{verb}", f"unmask.{verb}") for verb in verbs),
-        ]
-    ) + "\n"
+    yield (
+        "unmask",
+        "\n\n".join(
+            [
+                "# unmask",
+                "The verbs, as functions of the package: `unmask.detect(...)` and so on. Results and "
+                "settings: [types](types.md), [config](config.md), [errors](errors.md).",
+                *(_module(f"unmask.verbs.{verb}", f"unmask.{verb}") for verb in verbs),
+            ]
+        )
+        + "\n",
+    )
     for path in sorted(SOURCE.iterdir()):
         if path.suffix == ".py" and not path.stem.startswith("__") and path.stem != "cli":
             yield path.stem, f"# unmask.{path.stem}\n\n{_module(f'unmask.{path.stem}')}\n"
