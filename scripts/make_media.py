@@ -9,6 +9,7 @@ turned and lit differently by each seed. As a program it writes one video:
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
@@ -265,9 +266,13 @@ def read_number(image: Image) -> int:
 
 @cache
 def _portrait() -> Image:
-    from skimage import data  # slow to import, and only this needs it
-
-    return np.asarray(data.astronaut(), np.uint8)
+    """Read as a file: importing scikit-image is slow, and needs more than its pictures do."""
+    spec = importlib.util.find_spec("skimage")
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise SystemExit("The portrait comes with scikit-image: pip install --no-deps scikit-image")
+    image = cv2.imread(str(Path(folders[0]) / "data" / "astronaut.png"), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(image, np.uint8)
 
 
 def _lit(image: Image, gain: float, lift: NDArray[np.float64]) -> Image:

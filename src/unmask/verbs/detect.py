@@ -23,7 +23,6 @@ from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import sha256_file
 from unmask.inference import Model, load_model
-from unmask.inference.session import TASK as BUNDLED_TASK
 from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
@@ -233,13 +232,12 @@ class _Timed:
 
 
 def _bundled() -> str:
-    for name in weights.names():
-        if weights.read_card(name).task == BUNDLED_TASK:
-            return name
+    if weights.DEFAULT_DETECTOR in weights.names():
+        return weights.DEFAULT_DETECTOR
     raise ModelError(
-        "No trained model is at hand.",
+        "No trained model is at hand: this install holds none.",
         code="model_missing",
-        hint="Train one with 'unmask train DATA' and pass its best_model.onnx with --model.",
+        hint="Install unmask again, or pass the best_model.onnx of a run with --model.",
     )
 
 

@@ -18,6 +18,8 @@ from unmask.files import sha256_file
 __all__ = ["Card", "load", "names", "read_card"]
 
 FOLDER = Path(__file__).parent
+DEFAULT_DETECTOR = "unmask-base"
+"""What `unmask detect` runs unless another model is named."""
 
 
 @dataclass(frozen=True)
