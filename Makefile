@@ -14,7 +14,7 @@ help:
 	@echo "make train-demo  make a small dataset, train on it, evaluate, detect (a few minutes)"
 	@echo "make kaggle      dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
 	@echo "make test        every test"
-	@echo "make check       lint, types, floors, exported names"
+	@echo "make check       lint, types, floors"
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make docs-check  hold README and docs to the code: commands, settings, paths, links"
 	@echo "make format      format the code"

@@ -55,15 +55,24 @@ def run_all(lines: Sequence[str], folder: Path) -> Iterator[str]:
 
 def stage(folder: Path) -> None:
     """Lay out what the pages' commands name: clip.mp4, FOLDER, DATA, models, the repository."""
-    for name in ("scripts", "configs", "kaggle_cells", "benchmarks", "Makefile", "src"):
+    for name in (
+        "scripts",
+        "configs",
+        "kaggle_cells",
+        "benchmarks",
+        "Makefile",
+        "pyproject.toml",
+        "constraints.txt",
+        "src",
+    ):
         (folder / name).symlink_to(ROOT / name)
     make_media.write_video(folder / "clip.mp4", make_media.portrait_frames(FRAMES, 320, 240))
     (folder / "FOLDER").mkdir()
     shutil.copy(folder / "clip.mp4", folder / "FOLDER" / "a.mp4")
     shutil.copy(folder / "clip.mp4", folder / "VIDEO")
     data = make_dataset(folder / "DATA", {"train": 1, "val": 1, "test": 1}, FRAMES)
-    (folder / "demo").mkdir()
-    (folder / "demo" / "data").symlink_to(data)
+    (folder / "demo" / "train").mkdir(parents=True)
+    (folder / "demo" / "train" / "data").symlink_to(data)
     for place in ("MODEL.onnx", "runs/mine/models/best_model.onnx"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         write_blueness(folder / place)

@@ -277,8 +277,8 @@ def api_pages() -> Iterator[tuple[str, str]]:
         "\n\n".join(
             [
                 "# unmask",
-                "The verbs, as functions of the package: `unmask.detect(...)` and so on. Results and "
-                "settings: [types](types.md), [config](config.md), [errors](errors.md).",
+                "The verbs, as functions of the package: `unmask.detect(...)` and so on. Results "
+                "and settings: [types](types.md), [config](config.md), [errors](errors.md).",
                 *(_module(f"unmask.verbs.{verb}", f"unmask.{verb}") for verb in verbs),
             ]
         )
