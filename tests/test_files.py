@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unmask.errors import MediaError, UnmaskError
-from unmask.files import atomic_path, sha256_file, write_json, write_text
+from unmask.files import atomic_path, sha256_file, sweep, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -23,6 +23,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 def _interrupted_write(path: Path) -> None:
     path.write_text("half of it")
     raise KeyboardInterrupt
+
+
+def test_a_sweep_takes_what_a_kill_left_and_nothing_else(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a-b.json") as temporary:
+        pass
+    temporary.touch()  # as if it had been killed before the rename
+    for name in (".a-b.json", ".a-config.json", ".a-b-12345678.yaml", "a-b.json"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, "a-b.json", "*.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".a-b-12345678.yaml", ".a-b.json", ".a-config.json", "a-b.json",
+    ]  # fmt: skip
 
 
 def test_writes_make_their_folder_and_hashes_agree(tmp_path: Path) -> None:

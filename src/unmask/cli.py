@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
@@ -160,12 +159,16 @@ def calibrate(
 def export(
     run_or_checkpoint: Annotated[Path, typer.Argument(help="A run's folder or best_model.pth.")],
     onnx: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8.")] = "fp32",
 ) -> None:
     """Write the best checkpoint as the ONNX file that `detect` runs."""
     _need_training()
+    from unmask.verbs.export import TOLERANCE
     from unmask.verbs.export import export as run
 
-    _print_text(str(run(run_or_checkpoint, onnx)))
+    if precision not in TOLERANCE:
+        raise typer.BadParameter(f"one of {', '.join(TOLERANCE)}", param_hint="--precision")
+    _print_text(str(run(run_or_checkpoint, onnx, precision=precision)))
 
 
 @app.command()
@@ -226,9 +229,67 @@ def detect(
 
 
 @app.command()
+def scan(
+    results: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, files and quoted patterns.")
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", help="A file of paths, one a line or NUL-separated; - for stdin."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; default: one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: a Ray cluster.")] = "local",
+    timeout_seconds: Annotated[
+        float, typer.Option(min=1, help="A file that takes longer is given up.")
+    ] = 600,
+    memory_limit_mib: Annotated[
+        int, typer.Option(min=512, help="A file that takes a worker beyond it is given up.")
+    ] = 4096,
+    thumbnails: Annotated[bool, typer.Option(help="Keep a small frame of each file.")] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Judge files that failed once more.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge folders of files; ended at any moment and run again, it goes on."""
+    from unmask.verbs.scan import scan as run
+
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter("must be local or ray", param_hint="--engine")
+    report = run(
+        paths or (),
+        results,
+        list_file=list_file,
+        model=model,
+        frames=frames,
+        workers=workers,
+        engine="ray" if engine == "ray" else "local",
+        timeout_seconds=timeout_seconds,
+        memory_limit_mib=memory_limit_mib,
+        thumbnails=thumbnails,
+        retry_failed=retry_failed,
+    )
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.summary(), markup=False, soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(EXIT_SOME_INPUTS)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Tell what works on this machine and how to mend what does not."""
     from dataclasses import asdict
+
+    from rich.table import Column, Table
 
     from unmask.verbs.doctor import doctor as run
 

@@ -5,7 +5,8 @@
     │   ├── MediaError          a video (or image) cannot be read
     │   ├── DatasetError        a folder of videos cannot be made into a dataset
     │   ├── LeakError           the same person, source or file stands in two splits
-    │   └── StoreError          a clip store is damaged or made for other settings
+    │   ├── StoreError          a clip store is damaged or made for other settings
+    │   └── ScanError           a scan's folder is in use, or made for other settings
     ├── ConfigError             a configuration file or override is wrong
     ├── ModelError              weights are missing, altered, or do not fit
     ├── RunError                a training run cannot start or go on
@@ -81,6 +82,23 @@ class StoreError(InputError):
     """A clip store is damaged, foreign, or made with another ClipSpec (``store_*``)."""
 
     default_code = "store_damaged"
+
+
+class ScanError(InputError):
+    """A scan cannot start or go on.
+
+    Codes: ``scan_no_files``, ``scan_list`` (a list of paths cannot be read), ``scan_out`` (the
+    folder of the results cannot be written), ``scan_locked`` (another process scans into it),
+    ``scan_settings`` (its results were made by another model or with other settings),
+    ``scan_foreign`` (it holds something else).
+
+    The ``error.code`` of a single file's verdict is one of `MediaError`'s, or of the scan's own:
+    ``scan_timeout``, ``scan_memory``, ``scan_cpu`` (it reached a limit), ``scan_crashed`` (its
+    worker process died), ``scan_internal`` (a fault of unmask), ``scan_folder`` (a folder that
+    cannot be listed).
+    """
+
+    default_code = "scan_foreign"
 
 
 class ConfigError(UnmaskError):

@@ -38,6 +38,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path, *names: str) -> None:
+    """Remove what `atomic_path` left half-written in ``folder`` when its process was killed.
+
+    Only for folders that one process at a time writes to.
+
+    Args:
+        folder: where to look; not below it.
+        names: of the files that were written, or patterns of them (``*.jpg``).
+    """
+    for name in map(Path, names):
+        for left in folder.glob(f".{name.stem}-????????{name.suffix}"):
+            left.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` atomically."""
     with atomic_path(path) as temporary:

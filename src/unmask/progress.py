@@ -37,13 +37,14 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=Console(stderr=True),
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=self._total, note="")
+            self._task = self._bar.add_task(self._title, total=self._total, note="", rate="")
         elif self._kind == "notebook":
             self._bar = _tqdm()(total=self._total, desc=self._title, unit=self._unit)
         return self
@@ -63,7 +64,7 @@ class Progress:
         """Count ``count`` more units; ``note`` stands beside the bar."""
         self._done += count
         if self._kind == "terminal":
-            self._bar.update(self._task, advance=count, note=note)
+            self._bar.update(self._task, advance=count, note=note, rate=f"{self._rate():.1f}/s")
         elif self._kind == "notebook":
             self._bar.update(count)
             self._bar.set_postfix_str(note)
@@ -71,8 +72,11 @@ class Progress:
             self._last_line = time.monotonic()
             self._line(note)
 
+    def _rate(self) -> float:
+        return self._done / max(time.monotonic() - self._began, 1e-9)
+
     def _line(self, note: str) -> None:
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        rate = self._rate()
         left = (self._total - self._done) / max(rate, 1e-9)
         counted = f"{self._title}: {self._done}/{self._total} {self._unit}"
         say(f"{counted}, {rate:.1f}/s, {left:.0f} s left  {note}".rstrip())

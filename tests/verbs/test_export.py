@@ -114,6 +114,19 @@ def test_a_model_that_disagrees_is_not_written(
     ]
 
 
+def test_a_copy_in_half_precision_says_so_and_how_far_it_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path, dataclasses.replace(FRAME, backbone="test_vit", blocks=1))
+    whole = export(run)
+    half = export(run, tmp_path / "half.onnx", precision="fp16")
+    assert half.stat().st_size < 0.75 * whole.stat().st_size
+    about = load_model(half).metadata
+    assert about["precision"]["weights"] == "fp16"
+    assert 0 <= about["precision"]["largest_logit_difference"] < 0.02
+    assert about["model"] == load_model(whole).metadata["model"]
+    with pytest.raises(ValueError, match="fp32, fp16, int8"):
+        export(run, precision="fp8")  # type: ignore[arg-type]
+
+
 def test_the_folder_of_the_first_weights_is_kept_private(tmp_path: Path) -> None:
     checkpoint = verb.Checkpoint(
         config=TrainConfig(model=dataclasses.replace(FRAME, weights="/home/me/secret/a.pth")),

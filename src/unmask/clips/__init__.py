@@ -6,6 +6,7 @@ of them and `StoreWriter` fills it so that a kill at any moment loses nothing th
 
 from unmask.clips.build import (
     STILL_SUFFIXES,
+    VIDEO_SUFFIXES,
     VideoClips,
     build_clips,
     clips_of,
@@ -18,6 +19,7 @@ from unmask.clips.writer import StoreWriter
 
 __all__ = [
     "STILL_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "ClipRef",
     "ClipStore",
     "StoreEntry",

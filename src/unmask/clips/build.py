@@ -11,10 +11,14 @@ import numpy as np
 
 from unmask.config import ClipSpec
 from unmask.faces import FaceDetector, extract
-from unmask.media import Coverage, Limits, MediaInfo, open_video, read_image, sample
+from unmask.media import Coverage, Limits, MediaInfo, ahead, open_video, read_image, sample
 from unmask.types import Clip, Crop, Track, Warn
 
 STILL_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,16 @@ def clips_of_video(
         spec: how.
         detector: finds the faces.
         limits: what the file may ask for.
-        threads: decoder threads; 0 = as many as this process may use.
+        threads: decoder threads; 0 = as many as this process may use. Unless it is 1, frames are
+            decoded while faces are found in those before.
 
     Raises:
         MediaError: the file cannot be read as video.
     """
     with open_video(path, limits, threads) as video:
-        extraction = extract(sample(video, spec), spec, detector)
+        frames = sample(video, spec)
+        # A process with one thread is one of many, all of them busy: nobody would run the other.
+        extraction = extract(frames if threads == 1 else ahead(frames), spec, detector)
         coverage = video.coverage
         return VideoClips(
             clips=tuple(build_clips(extraction.tracks, spec)),

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmask.clips import STILL_SUFFIXES
+from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.types import FAKE, REAL
 
-_CAMERA_SUFFIXES = (".3gp", ".m2ts", ".m4v", ".mov", ".mp4", ".mts", ".ts")
-_FILE_SUFFIXES = (".asf", ".avi", ".flv", ".gif", ".mkv", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
-VIDEO_SUFFIXES = frozenset(_CAMERA_SUFFIXES + _FILE_SUFFIXES)
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),

@@ -82,6 +82,15 @@ def check_regular(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - absolute() keeps "..", a URL-like name must not
 
 
+def looks_like_media(path: Path) -> bool:
+    """Whether a regular file begins as videos and stills do; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return _is_signed(file.read(16))
+    except OSError:
+        return False
+
+
 @contextmanager
 def open_container(
     path: Path, limits: Limits, *, threads: int = 1
@@ -147,6 +156,10 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
+def _is_signed(head: bytes) -> bool:
+    return any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES)
+
+
 def _refusal(path: Path) -> MediaError:
     """Why a regular file did not open, told from its first bytes."""
     try:
@@ -154,7 +167,7 @@ def _refusal(path: Path) -> MediaError:
             head = file.read(16)
     except OSError as failure:
         return MediaError(f"Cannot read {path}: {failure.strerror}.", code="media_unreadable")
-    if any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
+    if _is_signed(head):
         return MediaError(
             f"{path} is damaged: nothing in it can be read.",
             code="media_damaged",

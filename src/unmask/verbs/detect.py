@@ -9,13 +9,13 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
-from unmask import weights
+from unmask import __version__, weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
 from unmask.config import FRAMES_LOOKED_AT, ClipSpec
 from unmask.errors import InputError, ModelError
@@ -84,28 +84,38 @@ def detect_many(
     frames: int = FRAMES_LOOKED_AT,
     limits: Limits | None = None,
     trust_anchors: str | None = None,
+    threads: int = 0,
 ) -> Iterator[Verdict]:
-    """`detect` for many files: the networks are loaded once, at the call, one verdict a file."""
+    """`detect` for many files: the networks are loaded once, at the call, one verdict a file.
+
+    ``threads`` are those of the decoder and of networks that are not loaded yet; 0 = as many as
+    this process may use.
+    """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
-    network = open_model(model)
-    finder = open_faces(faces) if isinstance(faces, str) else faces
-    walk = _Walk(network, finder, network.spec.looking_at(frames), limits, trust_anchors)
+    network = open_model(model, threads)
+    finder = open_faces(faces, threads) if isinstance(faces, str) else faces
+    walk = _Walk(network, finder, network.spec.looking_at(frames), limits, trust_anchors, threads)
     return (walk.judge(Path(path)) for path in paths)
 
 
-def open_model(model: str | Path | Model | None) -> Model:
+def open_model(model: str | Path | Model | None, threads: int = 0) -> Model:
     """What `detect` takes as its ``model``, loaded; the bundled one for None.
+
+    ``threads`` as for `detect_many`.
 
     Raises:
         ModelError: no model, or one that cannot be used.
     """
-    return model if isinstance(model, Model) else load_model(model or _bundled())
+    if isinstance(model, Model):
+        return model
+    return load_model(model or bundled_model(), threads=threads or None)
 
 
-def open_faces(name: str = DEFAULT_FACES) -> FaceDetector:
-    """The face detector that `detect` uses, loaded."""
-    return load_detector(name, _threads())
+def open_faces(name: str = DEFAULT_FACES, threads: int = 0) -> FaceDetector:
+    """The face detector that `detect` uses, loaded; by default on one thread, since the other
+    cores decode."""
+    return load_detector(name, threads or 1)
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,7 @@ class _Walk:
     spec: ClipSpec
     limits: Limits | None
     trust_anchors: str | None
+    threads: int
 
     def judge(self, path: Path) -> Verdict:
         clock = _Clock()
@@ -142,7 +153,7 @@ class _Walk:
         finder = _Timed(self.faces, clock)
         if path.suffix.lower() in STILL_SUFFIXES:
             return self._clips_of_picture(path, finder)
-        return clips_of_video(path, self.spec, finder, self.limits)
+        return clips_of_video(path, self.spec, finder, self.limits, self.threads)
 
     def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
         """Faces of a still; unlike a dataset's still, it need not be a face crop."""
@@ -207,8 +218,8 @@ class _Clock:
         total = time.perf_counter() - self.began
         rest = total - self.faces_seconds - self.model_seconds
         return {
-            "tool_version": version("unmask"),
-            "decoder": f"pyav {version('av')}",
+            "tool_version": __version__,
+            "decoder": f"pyav {av.__version__}",
             "device": device,
             "seconds": round(total, 3),
             "decode_seconds": round(rest, 3),
@@ -231,7 +242,12 @@ class _Timed:
             self._clock.faces_seconds += time.perf_counter() - began
 
 
-def _bundled() -> str:
+def bundled_model() -> str:
+    """The name of the model that is used where none is named.
+
+    Raises:
+        ModelError: ``model_missing``: none was shipped.
+    """
     if weights.DEFAULT_DETECTOR in weights.names():
         return weights.DEFAULT_DETECTOR
     raise ModelError(
@@ -239,10 +255,6 @@ def _bundled() -> str:
         code="model_missing",
         hint="Install unmask again, or pass the best_model.onnx of a run with --model.",
     )
-
-
-def _threads() -> int:
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 def _failed(error: InputError) -> Verdict:

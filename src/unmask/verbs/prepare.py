@@ -21,12 +21,12 @@ from typing import Any
 
 from unmask.clips import StoreEntry, StoreWriter, VideoClips, clips_of, write_records
 from unmask.clips.store import RECORDS_FILE
-from unmask.clips.workers import Outcome, run_tasks
 from unmask.config import ClipSpec, DataConfig
 from unmask.data import Manifest, Source, as_file, find_twins, locate, read_manifest, sha256_of
 from unmask.errors import ConfigError, DatasetError, MediaError, UnmaskError
 from unmask.faces.detect import DEFAULT, FACE_DETECTORS, FaceDetector, load_detector
 from unmask.files import write_text
+from unmask.jobs import Outcome, run_tasks
 from unmask.progress import Progress
 from unmask.types import VideoRecord, Warn
 
@@ -234,7 +234,7 @@ def _take_in(writer: StoreWriter, outcome: Outcome[_Task], timeout_seconds: floa
     elif outcome.status == "timeout":
         text = f"Given up after {timeout_seconds:g} s."
         _note_failure(writer, task.record, "prepare_timeout", text, task.source)
-    elif outcome.status == "error":
+    elif outcome.status in ("error", "memory"):
         if isinstance(outcome.value, UnmaskError):
             raise outcome.value  # not the file's fault: weights are missing, for one
         text = f"{type(outcome.value).__name__}: {outcome.value}"

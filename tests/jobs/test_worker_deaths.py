@@ -10,8 +10,8 @@ import psutil
 import pytest
 from tasks import work
 
-from unmask.clips.workers import run_tasks
 from unmask.errors import MediaError
+from unmask.jobs.workers import run_tasks
 
 
 def statuses(tasks: list[object], workers: int = 1, timeout: float = 30.0) -> list[str]:
@@ -90,7 +90,7 @@ def test_the_parents_death_ends_the_workers(tmp_path: Path) -> None:
     script = (
         f"import sys, os, signal; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from tasks import work\n"
-        "from unmask.clips.workers import run_tasks\n"
+        "from unmask.jobs.workers import run_tasks\n"
         "if __name__ == '__main__':\n"
         "    for outcome in run_tasks(work, ['pid'] * 9, workers=1, timeout_seconds=30):\n"
         "        print(outcome.value, flush=True)\n"
@@ -116,7 +116,7 @@ def test_a_script_without_a_main_guard_is_told(tmp_path: Path) -> None:
     file.write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from tasks import work\n"
-        "from unmask.clips.workers import run_tasks\n"
+        "from unmask.jobs.workers import run_tasks\n"
         "list(run_tasks(work, ['pid'], workers=1, timeout_seconds=30))\n"
     )
     died = subprocess.run(

@@ -1,0 +1,77 @@
+"""Videos and untrained detectors for the benchmarks, made once into a folder and kept there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import av
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+from make_media import portrait_frames, write_video
+
+FPS = 25
+_LONGEST_ENCODED = 60  # longer videos are this one over and over, copied packet by packet
+
+
+def video(folder: Path, width_px: int, height_px: int, seconds: int) -> Path:
+    """A portrait that moves, H.264 with the encoder's defaults."""
+    path = folder / f"portrait_{height_px}p_{seconds}s.mp4"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.mp4")
+    if seconds > _LONGEST_ENCODED:
+        repeated(video(folder, width_px, height_px, _LONGEST_ENCODED), part, seconds)
+    else:
+        write_video(part, portrait_frames(seconds * FPS, width_px, height_px), fps=FPS)
+    return part.rename(path)
+
+
+def repeated(source: Path, path: Path, seconds: int) -> None:
+    """Write ``source`` as often as ``seconds`` need, without encoding anything."""
+    with av.open(str(path), "w") as out:
+        stream, start = None, 0
+        for _ in range(seconds // _LONGEST_ENCODED):
+            with av.open(str(source)) as once:
+                origin = once.streams.video[0]
+                stream = stream or out.add_stream_from_template(origin)
+                for packet in once.demux(origin):
+                    if packet.dts is None:
+                        continue
+                    packet.pts, packet.dts = packet.pts + start, packet.dts + start
+                    packet.stream = stream
+                    out.mux(packet)
+                start += round(_LONGEST_ENCODED / origin.time_base)
+
+
+def detector(folder: Path, kind: str, precision: str = "fp32") -> Path:
+    """An exported detector with random weights: its speed is a trained one's, its logits are not.
+
+    Args:
+        folder: where to.
+        kind: ``vit`` (8 blocks of a small vision transformer at 168 px), ``lite0``
+            (EfficientNet-Lite0 at 224 px), both with a linear head a frame.
+        precision: as `unmask.verbs.export.export` takes it.
+    """
+    path = folder / f"{kind}_{precision}.onnx"
+    if not path.exists():
+        import torch
+
+        from unmask.config import ClipSpec, ModelConfig, TrainConfig
+        from unmask.models import build, save_model
+        from unmask.verbs.export import export
+
+        name, blocks, size_px = {
+            "vit": ("vit_small_patch14_dinov2", 8, 168),
+            "lite0": ("tf_efficientnet_lite0", 0, 224),
+        }[kind]
+        torch.manual_seed(0)
+        model = ModelConfig("frame", name, "random", blocks, normalize_features=True)
+        config = TrainConfig(clip=ClipSpec(frames=16, size_px=size_px), model=model)
+        pth = folder / f"{kind}.pth"
+        folder.mkdir(parents=True, exist_ok=True)
+        network = build(model, size_px).eval()
+        save_model(pth, pth.with_suffix(".safetensors"), network, config, {}, {})
+        export(pth, path, precision=precision)
+    return path

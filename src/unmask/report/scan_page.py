@@ -1,0 +1,137 @@
+"""The results of a scan as one sortable page; its only companions are the thumbnails beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from unmask.files import atomic_path
+from unmask.report.scan_table import suspicious_seconds
+
+MAX_ROWS = 5000
+"""More rows make a browser slow; the tables beside the page hold them all."""
+
+EVIDENCE = (
+    "very_strong_evidence",
+    "strong_evidence",
+    "moderate_evidence",
+    "weak_evidence",
+    "inconclusive",
+    "not_applicable",
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A row of the table of problems."""
+
+    code: str
+    message: str
+    """Of the first file that it befell."""
+    files: int
+    examples: tuple[str, ...]
+    """Paths of the first few."""
+
+
+@dataclass(frozen=True)
+class ScanSummary:
+    """What stands above and below the table of files."""
+
+    files: int
+    """Distinct ones, each judged once."""
+    duplicates: int
+    skipped: int
+    labels: Mapping[str, int]
+    """How many completed files got each label."""
+    failed: int
+    reasons: tuple[Reason, ...]
+    """Why files failed, the most frequent first."""
+    model: Mapping[str, Any]
+    limitations: Sequence[str]
+
+
+def write_page(
+    file: Path, summary: ScanSummary, results: Iterable[Mapping[str, Any]], tables: Sequence[str]
+) -> None:
+    """Write the page, atomically and row by row.
+
+    Args:
+        file: where to; thumbnails are looked for under the same folder.
+        summary: of the whole scan.
+        results: lines of ``results.jsonl``, in the order in which they shall be shown; at most
+            `MAX_ROWS` are.
+        tables: names of the files beside the page that hold every result.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unmask.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"words": _words, "clean": clean}
+    page = environment.get_template("scan.html").stream(
+        summary=summary,
+        evidence=EVIDENCE,
+        shown=min(MAX_ROWS, summary.files),
+        rows=(_row(file.parent, result) for result in results),
+        tables=tables,
+    )
+    page.enable_buffering(20)
+    with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as text:
+        text.writelines(page)
+
+
+def thumbnail_path(folder: Path, sha256: str) -> Path:
+    """Where a file's thumbnail lies; spread over 256 folders."""
+    return folder / "thumbnails" / sha256[:2] / f"{sha256[2:32]}.jpg"
+
+
+def clean(text: str) -> str:
+    """A file's name must not steer a page or a terminal, nor turn its own letters around."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _words(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template shows of one result."""
+    verdict, media, coverage = result["verdict"], result["input"], result["coverage"]
+    error, file = result["error"], result["file"]
+    parent, _, name = file["path"].rpartition("/")
+    path = os.fsdecode(unquote_to_bytes(urlsplit(file["uri"]).path))
+    notes = [note["message"] for note in verdict["reasons"]]
+    if error is not None:
+        notes = [f"{error['message']} [{error['code']}]"]
+    return {
+        "name": name,
+        "folder": parent,
+        "link": quote(os.fsencode(os.path.relpath(path, folder))),
+        "thumbnail": _thumbnail(folder, media["sha256"]),
+        "label": "failed" if error is not None else verdict["label"],
+        "rank": -1 if error is not None else len(EVIDENCE) - EVIDENCE.index(verdict["label"]),
+        "score": verdict["score"],
+        "interval": verdict["interval"],
+        "suspicious_seconds": suspicious_seconds(result),
+        "people": len(result["people"]),
+        "with_face": coverage["frames_with_face"],
+        "analysed": coverage["frames_analysed"],
+        "duration_seconds": media["duration_seconds"],
+        "notes": notes,
+        "duplicates": [copy["path"] for copy in file["duplicates"]],
+    }
+
+
+def _thumbnail(folder: Path, sha256: str | None) -> str | None:
+    if sha256 is None:
+        return None
+    file = thumbnail_path(folder, sha256)
+    return file.relative_to(folder).as_posix() if file.exists() else None

@@ -1,0 +1,116 @@
+"""What becomes of tasks whose process crashes, hangs, eats memory or burns time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jobs_for_tests as jobs
+import pytest
+
+from unmask.errors import RunError
+from unmask.jobs import Outcome, run_tasks
+
+
+def outcomes(tasks: list[str], **limits: float) -> dict[str, Outcome[str]]:
+    settings = {"workers": 1, "timeout_seconds": 30.0} | limits
+    return {outcome.task: outcome for outcome in run_tasks(jobs.act, tasks, **settings)}
+
+
+def test_each_misfortune_has_its_name_and_costs_itself_only() -> None:
+    tasks = ["well", "raise", "crash", "glut", "slow glut", "well again"]
+    found = outcomes(tasks, memory_mib=300)
+    assert {task: outcome.status for task, outcome in found.items()} == {
+        "well": "done", "raise": "error", "crash": "died", "glut": "memory",
+        "slow glut": "memory", "well again": "done",
+    }  # fmt: skip
+    assert found["well"].value == "WELL"
+    assert str(found["raise"].value) == "as asked"
+    assert found["crash"].value == -signal.SIGSEGV
+
+
+def test_what_hangs_is_given_up() -> None:
+    found = outcomes(["well", "hang", "well again"], timeout_seconds=1.0)
+    assert [outcome.status for outcome in found.values()] == ["done", "timeout", "done"]
+
+
+def test_processor_time_is_counted_by_task_and_not_by_worker() -> None:
+    found = outcomes(["work 1", "work 2", "work 3", "burn"], cpu_seconds=1)
+    assert found.pop("burn").status == "cpu"
+    assert {outcome.status for outcome in found.values()} == {"done"}
+    assert len({outcome.value for outcome in found.values()}) == 1  # one process did them all
+
+
+def test_without_workers_all_happens_here() -> None:
+    (outcome,) = run_tasks(jobs.pid, ["here"], workers=0, timeout_seconds=1.0)
+    assert outcome.value == os.getpid()
+
+
+def test_tasks_are_taken_as_workers_come_free() -> None:
+    taken = []
+
+    def tasks() -> Iterator[str]:
+        for number in range(6):
+            taken.append(number)
+            yield f"task {number}"
+
+    stream = run_tasks(jobs.act, tasks(), workers=2, timeout_seconds=30.0)
+    next(stream)
+    assert len(taken) <= 3
+    assert len(list(stream)) == 5
+
+
+def test_a_worker_that_dies_idle_is_replaced_unblamed() -> None:
+    stream = run_tasks(jobs.pid, ["first", "second"], workers=1, timeout_seconds=30.0)
+    os.kill(next(stream).value, signal.SIGKILL)
+    time.sleep(0.2)
+    assert next(stream).status == "done"
+
+
+def test_what_cannot_start_is_an_error_and_no_endless_loop() -> None:
+    with pytest.raises(RunError) as caught:
+        list(run_tasks(jobs.Unloadable(), ["any"], workers=1, timeout_seconds=30.0))
+    assert caught.value.code == "workers_start"
+
+
+def test_limits_must_be_positive() -> None:
+    for limit in ({"timeout_seconds": 0}, {"memory_mib": -1}, {"cpu_seconds": 0}):
+        with pytest.raises(ValueError, match=next(iter(limit))):
+            outcomes(["any"], **limit)
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import jobs_for_tests as jobs\n"
+        "from unmask.jobs import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_tasks(jobs.note_and_hang, [sys.argv[2]], workers=1, timeout_seconds=99))"
+    )
+    note = tmp_path / "pid"
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script, Path(__file__).parent, note]) as parent:
+        worker = int(_eventually(lambda: note.exists() and note.read_text()))
+        parent.kill()
+    assert _eventually(lambda: not _lives(worker))
+
+
+def _eventually(look: object, seconds: float = 30.0) -> str:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := look():  # type: ignore[operator]
+            return str(found)
+        time.sleep(0.05)
+    raise AssertionError("it never happened")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
