@@ -37,6 +37,7 @@ FROM_ROOT = {
     "changelog.md": "CHANGELOG.md",
 }
 """Pages that are files of the repository outside of docs/, by page."""
+LAST_IN_SEARCH = "---\nsearch: {boost: 0.3}\n---\n\n"
 AS_TEXT = {"notice.md": ("NOTICE", "LICENSE")}
 
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
@@ -57,7 +58,7 @@ def pages() -> dict[str, str]:
     made["reference/settings.md"] = settings_page()
     made["reference/errors.md"] = errors_page()
     made["cards.md"] = cards_page()
-    made |= {f"reference/api/{room}.md": text for room, text in api_pages()}
+    made |= {f"reference/api/{room}.md": LAST_IN_SEARCH + text for room, text in api_pages()}
     return made
 
 
