@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import make_media
@@ -19,6 +20,7 @@ from unmask import weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CHEAP_VERBS = {"--version", "detect", "doctor", "prepare", "scan"}
+OUTPUT_OPTIONS = {"--out", "-o", "--html", "--annotate"}
 BUNDLED = "unmask-base"
 FRAMES = 12
 LIMIT_SECONDS = 300
@@ -35,7 +37,7 @@ def run_all(lines: Sequence[str], folder: Path) -> Iterator[str]:
     distinct = dict.fromkeys(line for line in map(_without_comment, lines) if line)
     # What makes a file comes before what reads it: pages are not read in the order of their names.
     for line in sorted(distinct, key=lambda line: "make_media" not in line):
-        script = _runnable(line, folder)
+        script = runnable(line, folder)
         if script is None:
             continue
         began = time.monotonic()
@@ -85,7 +87,7 @@ def _without_comment(line: str) -> str:
         return ""
 
 
-def _runnable(line: str, folder: Path) -> str | None:
+def runnable(line: str, folder: Path) -> str | None:
     """The line as it is run here, or None for one that takes long or needs what is not here."""
     words = shlex.split(line)
     if any(word in ("|", "&&") for word in words):
@@ -93,11 +95,12 @@ def _runnable(line: str, folder: Path) -> str | None:
     program, *rest = words
     if program == "unmask" and rest and rest[0] in CHEAP_VERBS:
         judges = rest[0] in ("detect", "scan")
-        if judges and "--model" not in rest and BUNDLED not in weights.names():
+        if judges and not {"--model", "-m"} & set(rest) and BUNDLED not in weights.names():
             line += " --model MODEL.onnx"
         # shlex quotes patterns that the shell shall expand
         line = re.sub(r"'(\*\.\w+)'", r"\1", line)
-        return line if all(_is_here(word, folder) for word in rest[1:]) else None
+        given = [word for before, word in pairwise(rest) if before not in OUTPUT_OPTIONS]
+        return line if all(_is_here(word, folder) for word in given) else None
     if program == "make":
         return f"make -n {shlex.join(rest)}"
     if program == "python" and rest[0] == "-c":
@@ -114,7 +117,7 @@ def _is_here(word: str, folder: Path) -> bool:
     if word in inputs:
         return False
     if word.endswith((".mp4", ".onnx", ".yaml")) and "*" not in word:
-        return (folder / word).exists() or word == "annotated.mp4"
+        return (folder / word).exists()
     return True
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import docs_check
+import docs_run
 import error_catalogue
 from docs_check import (
     PAGES,
@@ -165,6 +166,27 @@ def test_the_catalogue_reads_a_source_of_its_own(tmp_path: Path) -> None:
         ("odd_right", "It is {name}.", "Turn. / Stop."),
         ("odd", "Plain.", ""),
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        ("unmask doctor", "unmask doctor"),
+        ("unmask detect clip.mp4 --model MODEL.onnx", "unmask detect clip.mp4 --model MODEL.onnx"),
+        ("unmask detect '*.mp4' -m MODEL.onnx", "unmask detect *.mp4 -m MODEL.onnx"),
+        ("unmask prepare DATA --out STORE", "unmask prepare DATA --out STORE"),
+        ("unmask detect other.mp4 --model MODEL.onnx", None),  # not there
+        ("unmask train DATA", None),  # long
+        ("make demo", "make -n demo"),
+        ("python scripts/make_bank.py faces.npz", "python scripts/make_bank.py --help"),
+        ("npm install axe-core", None),
+        ("find . -print0 | unmask scan --list - --out RESULTS", None),
+    ],
+)
+def test_what_is_run_and_what_is_not(tmp_path: Path, line: str, run: str | None) -> None:
+    for name in ("clip.mp4", "MODEL.onnx"):
+        (tmp_path / name).touch()
+    assert docs_run.runnable(line, tmp_path) == run
 
 
 def test_every_block_of_the_readme_is_seen() -> None:
