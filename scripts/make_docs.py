@@ -37,7 +37,7 @@ FROM_ROOT = {
     "changelog.md": "CHANGELOG.md",
 }
 """Pages that are files of the repository outside of docs/, by page."""
-LAST_IN_SEARCH = "---\nsearch: {boost: 0.3}\n---\n\n"
+LAST_IN_SEARCH = "---\nsearch: {boost: 0.001}\n---\n\n"
 AS_TEXT = {"notice.md": ("NOTICE", "LICENSE")}
 
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
@@ -262,12 +262,34 @@ def cards_page() -> str:
 
 
 def _said_by_the_file(name: str) -> Iterator[str]:
-    """Calibration and limits that travel inside a detector."""
+    """What travels inside a detector: crops, threshold and what it costs, limits."""
     from unmask.inference import load_model
 
-    limits = load_model(name, threads=1).metadata.get("limitations", ())
-    yield "Limits, as the file tells them with each verdict:"
-    yield "\n".join(f"- {text}" for text in limits) or "- none are named"
+    about = load_model(weights.load(name), threads=1).metadata
+    clip, fitted = about["clip"], about.get("calibration", {})
+    rows = [
+        ("version", about["version"]),
+        ("network", " ".join(filter(None, map(about["model"].get, ("name", "backbone"))))),
+        ("crops", f"{clip['frames']} a clip, {clip['size_px']} px, margin {clip['margin']}"),
+    ]
+    if fitted:
+        rows += [
+            ("fitted on", f"{fitted['authentic']} authentic and {fitted['manipulated']} "
+                          "manipulated validation videos"),
+            ("threshold", f"{fitted['threshold']:.3f}"),
+            ("called manipulated there", f"{_share(fitted['expected_bpcer'])} of the authentic"),
+            ("missed there", f"{_share(fitted['expected_apcer'])} of the manipulated"),
+        ]  # fmt: skip
+    yield "The file says of itself, and `detect` with each verdict:"
+    yield "\n".join(
+        ("| | |", "|---|---|", *(f"| {what} | {text} |" for what, text in rows if text))
+    )
+    yield "Limits:"
+    yield "\n".join(f"- {text}" for text in about.get("limitations", ())) or "- none are named"
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"
 
 
 def api_pages() -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import yaml
 
 import error_catalogue
 import make_docs
+from make_model import write_blueness
 from unmask import weights
 from unmask.cli import app
 from unmask.config import TrainConfig
@@ -61,6 +62,26 @@ def test_every_bundled_network_has_its_card(pages: dict[str, str]) -> None:
         section = pages["cards.md"].partition(f"## {name}\n")[2].partition("\n## ")[0]
         assert card.sha256 in section
         assert card.licence in section
+
+
+def test_a_detector_tells_its_threshold_and_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_blueness(tmp_path / "blue.onnx")
+    card = weights.Card(
+        "blue", "blue.onnx", "ab12", "deepfake_detection", "A test.", "MIT", "A script.", "Exact."
+    )
+    monkeypatch.setattr(weights, "names", lambda: ("blue",))
+    monkeypatch.setattr(weights, "read_card", lambda _: card)
+    monkeypatch.setattr(weights, "load", lambda _: file)
+    page = make_docs.cards_page()
+    assert "## blue" in page
+    assert "| task | deepfake detection |" in page
+    assert "| crops | 8 a clip, 96 px, margin 1.15 |" in page
+    assert "| fitted on | 100 authentic and 100 manipulated validation videos |" in page
+    assert "| threshold | 0.600 |" in page
+    assert "| called manipulated there | 5.0% of the authentic |" in page
+    assert "- It sees blue, and nothing else." in page
 
 
 def test_every_module_is_in_the_api(pages: dict[str, str]) -> None:
