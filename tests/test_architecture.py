@@ -31,9 +31,9 @@ EXPORTED = {
         "calibrate", "detect", "doctor", "evaluate", "export", "prepare", "scan", "train",
     },
     "unmask.clips": {
-        "STILL_SUFFIXES", "ClipRef", "ClipStore", "StoreEntry", "StoreWriter", "VideoClips",
-        "build_clips", "check_spec", "clips_of", "clips_of_still", "clips_of_video", "is_store",
-        "read_records", "write_records",
+        "STILL_SUFFIXES", "VIDEO_SUFFIXES", "ClipRef", "ClipStore", "StoreEntry", "StoreWriter",
+        "VideoClips", "build_clips", "check_spec", "clips_of", "clips_of_still", "clips_of_video",
+        "is_store", "read_records", "write_records",
     },
     "unmask.media": {
         "Coverage", "Limits", "MediaInfo", "Video", "ahead", "check_regular", "looks_like_media",

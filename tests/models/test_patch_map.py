@@ -86,3 +86,9 @@ def test_a_patch_map_needs_a_transformer_and_the_frame_detector() -> None:
         build(dataclasses.replace(CONFIG, backbone="resnet18", blocks=0), 64)
     with pytest.raises(ConfigError, match="frame"):
         build(dataclasses.replace(CONFIG, name="resnet50_bilstm_attention"), 64)
+
+
+def test_crops_that_do_not_divide_into_patches_are_refused() -> None:
+    with pytest.raises(ConfigError, match="multiple") as caught:
+        build(CONFIG, 56)
+    assert caught.value.hint == "Set clip.size_px=64."

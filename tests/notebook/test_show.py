@@ -9,6 +9,7 @@ from unmask.config import dump, load
 from unmask.data import Leak
 from unmask.errors import InputError, RunError
 from unmask.evaluation import Prediction, write_predictions
+from unmask.files import write_json
 from unmask.report.table import Table
 from unmask.scoring import Calibration
 from unmask.types import VideoRecord
@@ -87,6 +88,8 @@ def test_other_settings_in_the_same_folder_say_what_to_delete(tmp_path: Path) ->
     (tmp_path / "models" / "last").mkdir(parents=True)
     (tmp_path / "models" / "last" / "LATEST").touch()
     (tmp_path / "config.yaml").write_text(dump(load(None)))
+    (tmp_path / "store").mkdir()
+    write_json(tmp_path / "store" / "store.json", {})
     with pytest.raises(RunError) as caught:
         notebook.train(tmp_path / "store", load(None, ["loop.epochs=3"]), tmp_path)
     assert caught.value.code == "run_config"

@@ -25,7 +25,6 @@ from unmask.data.pseudo import DATASET, KIND_NAMES, PairConfig, PairSource
 from unmask.models import PatchTargets
 from unmask.types import FAKE, REAL, VideoRecord
 
-PATCH_PX = 14  # of the vision transformers that learn from masks
 _EPOCH_STEPS = 1_000_000  # apart in the numbering of steps, so that no two epochs share pairs
 
 
@@ -97,12 +96,13 @@ class PairLoader:
 
 
 def pair_loaders(
-    bank: FaceBank, config: TrainConfig, device: torch.device, kept: Path
+    bank: FaceBank, config: TrainConfig, device: torch.device, kept: Path, cells: int = 1
 ) -> tuple[PairLoader, ClipLoader]:
     """What a run on a bank trains on, and what it validates on.
 
     The validation set holds ``pairs.val_pairs`` pairs of every kind that the bank can give,
-    whether it is taught or not; it is made once and kept in ``kept``.
+    whether it is taught or not; it is made once and kept in ``kept``. Masks are told on a grid of
+    ``cells`` x ``cells`` patches.
 
     Raises:
         DatasetError: the bank lacks faces of a split.
@@ -115,7 +115,7 @@ def pair_loaders(
         sources=settings.sources,
         margin=settings.margin,
         roll_deg=settings.roll_deg,
-        patch_px=PATCH_PX,
+        patch_px=config.clip.size_px // cells,
         seed=config.loop.seed,
     )
     every = {kind: 1.0 for kind in KINDS if kind != "none"}
@@ -127,7 +127,7 @@ def pair_loaders(
         split="val",
         kinds=every,
         sources=settings.sources,
-        patch_px=PATCH_PX,
+        patch_px=config.clip.size_px // cells,
         seed=1,
     )
     authentic = int(((bank.label == REAL) & (bank.split == "train")).sum())

@@ -108,12 +108,21 @@ def _create(config: ModelConfig, size_px: int) -> Any:
     if config.weights == "imagenet":
         return _download(config.backbone, options)
     try:
-        return timm.create_model(config.backbone, pretrained=False, **options)
+        network = timm.create_model(config.backbone, pretrained=False, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(
             f"'{config.backbone}' cannot be built for crops of {size_px} px "
             f"with drop_path {config.drop_path}: {error}."
         ) from error
+    if isinstance(network, VisionTransformer):
+        patch = network.patch_embed.patch_size[0]
+        if size_px % patch:
+            raise ConfigError(
+                f"'{config.backbone}' looks at patches of {patch} px: 'clip.size_px' must be a "
+                f"multiple of that, got {size_px}.",
+                hint=f"Set clip.size_px={round(size_px / patch) * patch or patch}.",
+            )
+    return network
 
 
 def _recipe(name: str) -> Any:

@@ -44,14 +44,14 @@ def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> Run
     """On every rank. Settings travel as plain values: Fabric refuses frozen dataclasses."""
     config = from_dict(TrainConfig, settings)
     fabric.seed_everything(config.loop.seed, verbose=False)
-    train, val = _loaders(fabric, config, data, run)
+    model = build(config.model, config.clip.size_px)
+    train, val = _loaders(fabric, config, data, run, getattr(model, "cells", 1))
     if fabric.is_global_zero:
         say(
             f"Training {config.model.name} ({config.model.backbone}) on {fabric.device}: "
             f"{train.describe()} to train, {val.describe()} to validate; "
             f"{fabric.world_size} device(s)."
         )
-    model = build(config.model, config.clip.size_px)
     if config.loop.start_from:
         _start_from(model, Path(config.loop.start_from))
     teacher = _teacher(config) if config.loss.teacher else None
@@ -137,11 +137,11 @@ def _teacher(config: TrainConfig) -> Detector:
 
 
 def _loaders(
-    fabric: Fabric, config: TrainConfig, data: Path, run: Path
+    fabric: Fabric, config: TrainConfig, data: Path, run: Path, cells: int
 ) -> tuple[TrainingData, ClipLoader]:
     if data.is_file():
         bank = FaceBank.load(data)
-        return pair_loaders(bank, config, fabric.device, run / "validation.npz")
+        return pair_loaders(bank, config, fabric.device, run / "validation.npz", cells)
     store = ClipStore.open(data)
     return _loader(fabric, config, store, "train"), _loader(fabric, config, store, "val")
 

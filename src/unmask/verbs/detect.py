@@ -253,7 +253,7 @@ def bundled_model() -> str:
     raise ModelError(
         "No trained model is at hand: this install holds none.",
         code="model_missing",
-        hint="Install unmask again, or pass the best_model.onnx of a run with --model.",
+        hint="Install unmask again, or run 'unmask train DATA' and pass --model best_model.onnx.",
     )
 
 

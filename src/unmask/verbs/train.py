@@ -62,11 +62,11 @@ def train(
     """
     settings, data = _settings(config, overrides), Path(data)
     run = Path(out or Path("runs") / f"{data.resolve().name}-{settings.model.name}")
-    if not is_store(data):
+    bank = data.is_file()
+    if not bank and not is_store(data):
         read_manifest(data, settings.data, settings.loop.seed)  # no folder is made for a mistake
     with run_lock(run):
         _claim(run, settings)
-        bank = data.is_file()
         store = data if bank else _checked_store(data, run, settings)
         write_json(run / "environment.json", describe_environment())
         state = fit(settings, store, run)
