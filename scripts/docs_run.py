@@ -21,7 +21,6 @@ from unmask import weights
 ROOT = Path(__file__).resolve().parent.parent
 CHEAP_VERBS = {"--version", "detect", "doctor", "prepare", "scan"}
 OUTPUT_OPTIONS = {"--out", "-o", "--html", "--annotate"}
-BUNDLED = "unmask-base"
 FRAMES = 12
 LIMIT_SECONDS = 300
 
@@ -95,7 +94,11 @@ def runnable(line: str, folder: Path) -> str | None:
     program, *rest = words
     if program == "unmask" and rest and rest[0] in CHEAP_VERBS:
         judges = rest[0] in ("detect", "scan")
-        if judges and not {"--model", "-m"} & set(rest) and BUNDLED not in weights.names():
+        if (
+            judges
+            and not {"--model", "-m"} & set(rest)
+            and weights.DEFAULT_DETECTOR not in weights.names()
+        ):
             line += " --model MODEL.onnx"
         # shlex quotes patterns that the shell shall expand
         line = re.sub(r"'(\*\.\w+)'", r"\1", line)
