@@ -7,14 +7,16 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 KAGGLE_USER ?= USERNAME
 WEIGHTS ?=
 
-.PHONY: help demo train-demo kaggle test check format constraints clean
+.PHONY: help demo train-demo kaggle test check docs docs-check format constraints clean
 
 help:
 	@echo "make demo        judge an authentic and a manipulated sample (light install, under 2 minutes)"
 	@echo "make train-demo  make a small dataset, train on it, evaluate, detect (a few minutes)"
 	@echo "make kaggle      dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
 	@echo "make test        every test"
-	@echo "make check       lint, types, floors, exported names"
+	@echo "make check       lint, types, floors"
+	@echo "make docs        the documentation as a site, in site/"
+	@echo "make docs-check  hold README and docs to the code: commands, settings, paths, links"
 	@echo "make format      format the code"
 
 $(VENV)/.dev: pyproject.toml constraints.txt
@@ -50,6 +52,14 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The notice is about a later version of another tool than the one that is pinned.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+docs-check: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/docs_check.py
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -60,4 +70,4 @@ constraints: $(VENV)/.dev
 	  | sed 's/+cu[0-9]*//' ) > constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,197 @@
+"""README and docs are true of the code; `make docs-check` runs their cheap commands as well."""
+
+from pathlib import Path
+
+import pytest
+
+import docs_check
+import docs_run
+import error_catalogue
+from docs_check import (
+    PAGES,
+    ROOT,
+    Page,
+    command_faults,
+    commands,
+    faults_of,
+    python_faults,
+    read_page,
+    slug,
+    twin_faults,
+)
+from unmask import errors
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_is_true(path: Path) -> None:
+    assert list(faults_of(read_page(path))) == []
+
+
+def test_both_languages_say_the_same() -> None:
+    english, chinese = (read_page(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+    assert list(twin_faults(english, chinese)) == []
+    assert len(english.headings) > 10
+    assert len(english.blocks) >= 10
+
+
+def test_the_readme_begins_with_demo_and_test() -> None:
+    page = read_page(ROOT / "README.md")
+    assert [line.split("#")[0].strip() for line in commands(page)[:2]] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("unmask detekt clip.mp4", "no verb 'detekt'"),
+        ("unmask detect clip.mp4 --htlm x.html", "--htlm"),
+        ("unmask detect clip.mp4 --frames many", "many"),
+        ("unmask evaluate runs/mine", "data"),
+        ("unmask train DATA loop.epoch=5", "epochs"),
+        ("unmask train DATA loop.epochs=few", "loop.epochs"),
+        ("unmask train DATA --config configs/none.yaml", "configs/none.yaml"),
+        ("pip install 'unmask[everything]'", "everything"),
+        ("pip install -c pins.txt .", "pins.txt"),
+        ("make tea", "tea"),
+        ("make kaggle SUGAR=2", "SUGAR"),
+        ("python scripts/none.py", "scripts/none.py"),
+        ("python scripts/make_media.py portrait x.mp4 --colour red", "--colour"),
+        ("python -m no_such_module", "no_such_module"),
+        ("python -c 'import unmask.nothing'", "unmask.nothing"),
+        ("cat x.txt | unmask detect", "cat"),
+        ("unmask 'detect", "quotation"),
+    ],
+)
+def test_a_wrong_command_is_found(line: str, fault: str) -> None:
+    assert fault in " ".join(command_faults(line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "unmask --version",
+        "unmask detect *.mp4 --json  # words",
+        "unmask train DATA --config configs/classic.yaml loop.epochs=5 optim.lr=1e-3",
+        "python -m venv .venv && pip install '.[train]'",
+    ],
+)
+def test_a_right_command_passes(line: str) -> None:
+    assert list(command_faults(line)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("see `optim.rate`", "optim.rate"),
+        ("see `clip.size_px=large`", "clip.size_px"),
+        ("see `[media_eaten]`", "media_eaten"),
+        ("see `configs/none.yaml`", "configs/none.yaml"),
+        ("see `unmask.media.dream`", "unmask.media.dream"),
+        ("see [this](none.md)", "none.md"),
+        ("# Head\n\nsee [this](#tail)", "#tail"),
+        ("```sh\nunmask fly\n```", "fly"),
+        ("    unmask fly away", "fly"),
+        ("```python\nimport unmask\n\nunmask.guess()\n```", "unmask.guess"),
+        ("run `unmask detect --loud`", "--loud"),
+    ],
+)
+def test_a_wrong_page_is_found(tmp_path: Path, text: str, fault: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    assert fault in " ".join(faults_of(read_page(page)))
+
+
+def test_differing_twins_are_found(tmp_path: Path) -> None:
+    def page(name: str, text: str) -> Page:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return read_page(tmp_path / name)
+
+    english = page("a.md", "# A\n\n```sh\nmake test\n```\n\n[x](y.md) `z`\n")
+    same = page("b.md", "# 甲\n\n```sh\nmake test\n```\n\n[乙](y.md) `z`\n")
+    other = page("c.md", "## 甲\n\n```sh\nmake demo\n```\n\n[乙](z.md) `y`\n")
+    assert list(twin_faults(english, same)) == []
+    found = [fault.split()[0] for fault in twin_faults(english, other)]
+    assert found == ["headings", "code", "links", "code"]
+
+
+def test_anchors() -> None:
+    assert slug("Content `Credentials`, at last") == "content-credentials-at-last"
+    assert slug("有多准、有多快") == "有多准有多快"
+
+
+def test_python_that_does_not_compile() -> None:
+    assert list(python_faults("unmask.detect(")) != []
+    assert list(python_faults("import unmask\n\nunmask.detect('x.mp4')")) == []
+
+
+def test_the_catalogue_has_every_kind_of_error_and_its_default_code() -> None:
+    kinds = error_catalogue.error_kinds()
+    assert kinds["MediaError"] == ("media_damaged", "A media file cannot be read.")
+    for name, (code, _) in kinds.items():
+        assert getattr(errors, name).default_code == code
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("media_not_found", "There is no file {path}.", ""),
+        ("config_override", "is not of the form key=value.", "loop.epochs=5"),
+        ("leak_near_duplicate", "in two splits", "groups.csv"),  # a code that is put together
+        ("model_card", "cannot be used: {reason}", "Install unmask again."),  # by a function
+        ("no_face", "No usable face in the {frames_analysed} frames", ""),  # by a variable
+        ("prepare_timeout", "Given up after", ""),
+        ("interrupted", "Interrupted.", "it resumes"),
+    ],
+)
+def test_the_catalogue_knows(code: str, message: str, hint: str) -> None:
+    found = [entry for entry in error_catalogue.catalogue() if entry.code == code]
+    assert any(message in entry.message and hint in entry.hint for entry in found), found
+
+
+def test_the_catalogue_reads_a_source_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "errors.py").write_text(
+        'class OddError(Exception):\n    """Odd."""\n\n    default_code = "odd"\n'
+    )
+    (tmp_path / "room.py").write_text(
+        "def f(x):\n"
+        '    """Raises ``odd_left`` or ``odd_right``; ``even_up`` is not ours."""\n'
+        '    text = "old"\n'
+        '    text = f"It is {x.name}."\n'
+        '    raise OddError(text, code=f"odd_{x}", hint="Turn." if x else "Stop.")\n\n'
+        "def g():\n"
+        '    raise OddError("Plain.")\n'
+    )
+    found = {(e.code, e.message, e.hint) for e in error_catalogue.catalogue(tmp_path)}
+    assert found == {
+        ("odd_left", "It is {name}.", "Turn. / Stop."),
+        ("odd_right", "It is {name}.", "Turn. / Stop."),
+        ("odd", "Plain.", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        ("unmask doctor", "unmask doctor"),
+        ("unmask detect clip.mp4 --model MODEL.onnx", "unmask detect clip.mp4 --model MODEL.onnx"),
+        ("unmask detect '*.mp4' -m MODEL.onnx", "unmask detect *.mp4 -m MODEL.onnx"),
+        ("unmask prepare DATA --out STORE", "unmask prepare DATA --out STORE"),
+        ("unmask detect other.mp4 --model MODEL.onnx", None),  # not there
+        ("unmask train DATA", None),  # long
+        ("make demo", "make -n demo"),
+        ("python scripts/make_bank.py faces.npz", "python scripts/make_bank.py --help"),
+        ("npm install axe-core", None),
+        ("find . -print0 | unmask scan --list - --out RESULTS", None),
+    ],
+)
+def test_what_is_run_and_what_is_not(tmp_path: Path, line: str, run: str | None) -> None:
+    for name in ("clip.mp4", "MODEL.onnx"):
+        (tmp_path / name).touch()
+    assert docs_run.runnable(line, tmp_path) == run
+
+
+def test_every_block_of_the_readme_is_seen() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = read_page(ROOT / "README.md")
+    assert text.count("```") == 2 * len(page.blocks)
+    assert sum(line.startswith("unmask ") for line in commands(page)) >= 9
+    assert docs_check.SOURCE.is_dir()
