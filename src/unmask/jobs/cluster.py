@@ -7,8 +7,11 @@ with one worker process, so that limits, crashes and their words are the very sa
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from unmask.errors import MissingExtraError, RunError
@@ -18,6 +21,8 @@ Task = TypeVar("Task")
 
 GRACE_SECONDS = 60.0
 """A seat that is this late with its answer is given up: its node hangs, or the way to it does."""
+HIRE_SECONDS = 1800.0
+"""How long a seat may take to come: a node may have to be started for it."""
 
 
 def run_on_ray(
@@ -61,10 +66,14 @@ def run_on_ray(
     try:
         cores = int(ray.cluster_resources().get("CPU", 0))
         if cores < 1:
-            raise RunError("The Ray cluster has no free core.", code="workers_start")
-        seats = _Seats(ray, function, limits)
+            raise RunError("The Ray cluster has no core.", code="workers_start")
+        seats = _Seats(ray, function, limits, iter(tasks))
         try:
-            yield from _spread(seats, iter(tasks), min(workers, cores))
+            seats.hire(min(workers, cores))
+            while seats.at_work():
+                outcome = seats.next_outcome()
+                if outcome is not None:
+                    yield outcome
         finally:
             seats.close()
     finally:
@@ -72,78 +81,112 @@ def run_on_ray(
             ray.shutdown()
 
 
-def _spread(seats: _Seats, tasks: Iterator[Task], count: int) -> Iterator[Outcome[Task]]:
-    for _ in range(count):
-        if not seats.give(tasks):
-            break
-    while seats.busy:
-        outcome = seats.next_outcome()
-        if outcome is not None:
-            seats.give(tasks)  # before the caller's turn, so that no core waits for it
-            yield outcome
+@dataclass
+class _Turn:
+    """What is awaited of a seat: an outcome, or, without a task, that it is there."""
+
+    seat: Any
+    due: float
+    has_task: bool = False
+    task: Any = None
+    tries: int = 0
 
 
 class _Seats:
-    """Actors, and what each is at."""
+    """Actors, and what each is at. A seat gets a task only once it has answered."""
 
     def __init__(
-        self, ray: Any, function: Callable[[Any], Any], limits: dict[str, float | int | None]
+        self,
+        ray: Any,
+        function: Callable[[Any], Any],
+        limits: dict[str, float | int | None],
+        tasks: Iterator[Any],
     ) -> None:
-        self._ray, self._function, self._limits = ray, function, limits
+        self._ray, self._function, self._limits, self._tasks = ray, function, limits, tasks
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(_Seat)
         self._patience = START_SECONDS + float(limits["timeout_seconds"] or 0) + GRACE_SECONDS
-        self._idle: list[Any] = []
-        self._answers = 0
-        self._lost = 0
-        self.busy: dict[Any, tuple[Any, Any, int]] = {}
-        """The answer that is awaited: from which seat, for which task, at which try."""
+        self._turns: dict[Any, _Turn] = {}
+        self._again: deque[tuple[Any, int]] = deque()
 
-    def give(self, tasks: Iterator[Any]) -> bool:
-        """Give the next task to a seat; False where there is no task left."""
-        try:
-            task = next(tasks)
-        except StopIteration:
-            return False
-        self._seat(task, tries=1)
-        return True
+    def hire(self, count: int) -> None:
+        """Ask for seats; they come when there is a free core."""
+        for _ in range(count):
+            seat = self._kind.remote(self._function, self._limits)
+            self._turns[seat.ready.remote()] = _Turn(seat, time.monotonic() + HIRE_SECONDS)
+
+    def at_work(self) -> bool:
+        """Whether an outcome is still to come: a task is out, or there may be one for a seat."""
+        return any(turn.has_task for turn in self._turns.values()) or (
+            bool(self._turns) and self._more()
+        )
 
     def next_outcome(self) -> Outcome[Any] | None:
-        """Wait for one; None where a task had to be given once more."""
-        answers, _ = self._ray.wait(list(self.busy), num_returns=1, timeout=self._patience)
-        answer = answers[0] if answers else next(iter(self.busy))  # the one that waits longest
-        seat, task, tries = self.busy.pop(answer)
+        """Wait until something happens; None where that was no outcome."""
+        due = min(turn.due for turn in self._turns.values())
+        patience = max(0.0, due - time.monotonic()) + 0.01
+        answers, _ = self._ray.wait(list(self._turns), num_returns=1, timeout=patience)
         if not answers:
-            self._ray.kill(seat)
-            return Outcome(task, "timeout")
+            return self._give_up(time.monotonic())
+        turn = self._turns.pop(answers[0])
         try:
-            status, value = self._ray.get(answer)
+            answer = self._ray.get(answers[0])
         except self._ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise cause if isinstance(cause, RunError) else error from None
         except self._ray.exceptions.RayError as error:
-            self._lost += 1
-            if self._answers == 0 and self._lost > 2:
-                reason = str(error).strip().rpartition("\n")[2].strip()
-                raise RunError(
-                    f"No worker starts on the Ray cluster: {reason}",
-                    code="workers_start",
-                    hint="Every node needs the same unmask.",
-                ) from error
-            if tries > 1:
-                return Outcome(task, "died", None)
-            self._seat(task, tries=tries + 1)
-            return None
-        self._answers += 1
-        self._idle.append(seat)
-        return Outcome(task, status, value)
+            return self._lost(turn, error)
+        self._give(turn.seat)  # before the caller's turn, so that no core waits for it
+        return Outcome(turn.task, *answer) if turn.has_task else None
 
     def close(self) -> None:
-        for seat in [*self._idle, *(seat for seat, _, _ in self.busy.values())]:
-            self._ray.kill(seat)
+        """Let all seats go, whatever they are at."""
+        for turn in self._turns.values():
+            self._ray.kill(turn.seat)
 
-    def _seat(self, task: Any, tries: int) -> None:
-        seat = self._idle.pop() if self._idle else self._kind.remote(self._function, self._limits)
-        self.busy[seat.run.remote(task)] = (seat, task, tries)
+    def _more(self) -> bool:
+        """Whether there is another task; it is taken from the source and kept."""
+        if not self._again:
+            self._again.extend((task, 1) for task in islice(self._tasks, 1))
+        return bool(self._again)
+
+    def _give(self, seat: Any) -> None:
+        if not self._more():
+            self._ray.kill(seat)
+            return
+        task, tries = self._again.popleft()
+        due = time.monotonic() + self._patience
+        self._turns[seat.run.remote(task)] = _Turn(seat, due, True, task, tries)
+
+    def _give_up(self, now: float) -> Outcome[Any] | None:
+        """Let go of a seat that is overdue: its node hangs, or the way to it does."""
+        for answer, turn in list(self._turns.items()):
+            if turn.due <= now:
+                del self._turns[answer]
+                self._ray.kill(turn.seat)
+                if turn.has_task:
+                    self.hire(1)
+                    return Outcome(turn.task, "timeout")
+                self._need_one("none came in time")
+        return None
+
+    def _lost(self, turn: _Turn, error: Exception) -> Outcome[Any] | None:
+        """A seat has died: not by its task, which runs in a process of its own."""
+        if not turn.has_task:
+            self._need_one(str(error).strip().rpartition("\n")[2].strip())
+            return None
+        self.hire(1)
+        if turn.tries > 1:
+            return Outcome(turn.task, "died")
+        self._again.appendleft((turn.task, turn.tries + 1))
+        return None
+
+    def _need_one(self, reason: str) -> None:
+        if not self._turns:
+            raise RunError(
+                f"No worker starts on the Ray cluster: {reason}",
+                code="workers_start",
+                hint="Every node needs the same unmask.",
+            )
 
 
 class _Seat:
@@ -152,6 +195,9 @@ class _Seat:
     def __init__(self, function: Callable[[Any], Any], limits: dict[str, Any]) -> None:
         self._inbox: deque[Any] = deque()
         self._outcomes = run_tasks(function, self._tasks(), workers=1, **limits)
+
+    def ready(self) -> None:
+        """Answers as soon as the seat is there."""
 
     def run(self, task: Any) -> tuple[str, Any]:
         self._inbox.append(task)
