@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.config import ClipSpec, ModelConfig, TrainConfig
+from unmask.config import ClipSpec, LoopConfig, LossConfig, ModelConfig, TrainConfig
 from unmask.errors import ModelError
 from unmask.inference import load_model
 from unmask.models import Detector, build, load_detector, save_model
@@ -129,7 +129,11 @@ def test_a_copy_in_half_precision_says_so_and_how_far_it_is(tmp_path: Path) -> N
 
 def test_the_folder_of_the_first_weights_is_kept_private(tmp_path: Path) -> None:
     checkpoint = verb.Checkpoint(
-        config=TrainConfig(model=dataclasses.replace(FRAME, weights="/home/me/secret/a.pth")),
+        config=TrainConfig(
+            model=dataclasses.replace(FRAME, weights="/home/me/secret/a.pth"),
+            loss=LossConfig(teacher="/home/me/secret/b.pth"),
+            loop=LoopConfig(start_from="/home/me/secret/c.pth"),
+        ),
         calibration={},
         metrics={},
         name="a",

@@ -99,7 +99,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """The JSON that travels inside the exported file."""
     config = to_dict(checkpoint.config)
     clip, model = config.pop("clip"), config.pop("model")
-    model["weights"] = Path(model["weights"]).name  # whose folder it lay in is nobody's business
+    # Whose folders the files lay in is nobody's business.
+    for part, key in (
+        (model, "weights"),
+        (config["loop"], "start_from"),
+        (config["loss"], "teacher"),
+    ):
+        part[key] = Path(part[key]).name
     return {
         "format_version": 1,
         "name": checkpoint.name,
