@@ -35,7 +35,8 @@ def main() -> int:
     print(f"\n$ unmask {' '.join(words)}\n", flush=True)
     code = subprocess.run([sys.executable, "-m", "unmask", *words], check=False).returncode
     if not code:
-        print(f"\nOpen {folder / 'manipulated.mp4.html'} to see who, when, and where the model looked.")
+        page = folder / "manipulated.mp4.html"
+        print(f"\nOpen {page} to see who, when, and where the model looked.")
     return code
 
 

@@ -219,14 +219,18 @@ def _default_out(model: Path, split: str) -> Path:
 
 def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
     """The store that ``data`` is, with as many clips a video as it likes; or one made of it that
-    looks at videos as `detect` does and splits them as the model's training did."""
+    splits videos as the model's training did.
+
+    Copies of a recording are kept in one split by what their clips show, so the clips are those of
+    training; a model of single frames looks at as many as `detect` does, since one says too little.
+    """
     spec = config.clip
     if is_store(data):
         store = ClipStore.open(data)
         check_spec(data, replace(store.spec, clips=spec.clips), spec)
         return store
     folder = out / "clips"
-    spec = spec.looking_at(FRAMES_LOOKED_AT)
+    spec = spec.looking_at(FRAMES_LOOKED_AT) if spec.frames == 1 else spec
     every = replace(config.data, videos_per_class=0)
     prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
     return ClipStore.open(folder, spec)
