@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from blue_model import FITTED, write_model
 
 import unmask
 from make_media import gradient_frames, portrait_frames, write_video
+from make_model import write_blueness
 from unmask import cli
 
 VERBS = ("prepare", "train", "evaluate", "export", "detect", "doctor")
@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def blue_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "blue.onnx", FITTED.to_dict(), frames=4)
+    return write_blueness(tmp_path_factory.mktemp("model") / "blue.onnx", frames=4)
 
 
 # ------------------------------------------------------------------- help and versions

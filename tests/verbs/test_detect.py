@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from blue_model import FITTED, write_model
 from jsonschema import Draft202012Validator
 from skimage import data
 
 import make_media
+from make_model import write_blueness
 from unmask import detect as detect_by_name
 from unmask.errors import ModelError
 from unmask.report import as_dict
@@ -32,7 +32,7 @@ SCHEMA = json.loads(
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "blue.onnx", FITTED.to_dict(), frames=8)
+    return write_blueness(tmp_path_factory.mktemp("model") / "blue.onnx", frames=8)
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +181,7 @@ def test_a_single_frame(media: Path, model: Path) -> None:
 
 
 def test_a_model_of_single_crops_judges_a_video(portrait: Path, tmp_path: Path) -> None:
-    single = write_model(tmp_path / "single.onnx", FITTED.to_dict(), frames=1)
+    single = write_blueness(tmp_path / "single.onnx", frames=1)
     verdict = detect(portrait, model=single)
     checked(verdict)
     assert verdict.label == "weak_evidence"
@@ -200,7 +200,7 @@ def test_a_still_is_judged_as_such(media: Path, model: Path) -> None:
 
 
 def test_a_model_without_calibration_is_marked(portrait: Path, tmp_path: Path) -> None:
-    bare = write_model(tmp_path / "bare.onnx", {}, frames=8)
+    bare = write_blueness(tmp_path / "bare.onnx", None, frames=8)
     verdict = detect(portrait, model=bare)
     checked(verdict)
     assert not verdict.calibrated
