@@ -5,15 +5,17 @@ spread the chroma over the pixels and in how they round; both are followed here 
 numbers (by Poynton's and H.273's matrices, 16 fractional bits):
 
 - 8 bits: each chroma value stands for its 2 x 2 pixels; every product is rounded down.
-- 10 and 12 bits: chroma is interpolated down the rows (centred between two of them), repeated along
-  them; luma and chroma are rounded to 8 bits first, and chroma to steps of luma.
+- 10 and 12 bits: chroma is interpolated as the picture's siting tag says (`Siting`), down to every
+  row and along it to every second pixel; luma and chroma are rounded to 8 bits, and chroma to steps
+  of luma.
 
-Siting tags are not looked at on either side. Transfer curves stay as they are.
+Transfer curves stay as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -32,6 +34,25 @@ MATRICES = tuple(_INVERSE)
 
 
 @dataclass(frozen=True)
+class Siting:
+    """Where a chroma value lies among its 2 x 2 pixels."""
+
+    left: bool = False
+    """On the left pixels; else in the middle."""
+    down: Literal["top", "middle", "bottom"] = "middle"
+    """On the upper pixels, between, on the lower ones."""
+
+
+# What of the value above (times 4), of a chroma value itself and of the one below goes into the
+# upper and into the lower of its two rows.
+_ROWS = {
+    "top": ((0, 4, 0), (0, 2, 2)),
+    "middle": ((1, 3, 0), (0, 3, 1)),
+    "bottom": ((2, 2, 0), (0, 4, 0)),
+}
+
+
+@dataclass(frozen=True)
 class _Weights:
     """The conversion's factors, times 65536."""
 
@@ -44,7 +65,13 @@ class _Weights:
 
 
 def rgb_of_planes(
-    luma: torch.Tensor, chroma: torch.Tensor, *, matrix: str, full: bool, bits: int = 8
+    luma: torch.Tensor,
+    chroma: torch.Tensor,
+    *,
+    matrix: str,
+    full: bool,
+    bits: int = 8,
+    siting: Siting = Siting(),
 ) -> torch.Tensor:
     """Convert one picture.
 
@@ -55,6 +82,7 @@ def rgb_of_planes(
         matrix: one of `MATRICES`.
         full: full range; else limited.
         bits: 8, 10 or 12.
+        siting: of more than 8 bits.
 
     Returns:
         ``(H, W, 3)`` uint8 on the planes' device.
@@ -69,7 +97,8 @@ def rgb_of_planes(
     weights = _weights(matrix, full)
     if bits == 8:
         return _eight_bits(luma.int(), chroma.int(), weights)
-    return _more_bits(_values(luma, bits), _values(chroma, bits), weights, full, bits)
+    cb_cr = _interpolated(_values(chroma, bits) << (15 - bits), siting)
+    return _more_bits(_values(luma, bits), cb_cr, weights, full, bits)
 
 
 def _weights(matrix: str, full: bool) -> _Weights:
@@ -100,7 +129,7 @@ def _more_bits(
     """As the tables of libswscale: chroma moves the place in a table of luma."""
     extra = bits - 8
     y = (luma + (1 << extra >> 1)) >> extra
-    cb, cr = _down_the_rows(chroma, extra).repeat_interleave(2, 1).unbind(-1)
+    cb, cr = chroma.repeat_interleave(2, 1).unbind(-1)
     # The table begins 384 levels below black; in steps of luma that is 384, or rounded 326.
     start, below = (384, 384) if full else (326, 384 + w.black)
 
@@ -115,12 +144,20 @@ def _more_bits(
     return _joined(level(moved(cr, w.red)), level(green), level(moved(cb, w.blue)))
 
 
-def _down_the_rows(chroma: torch.Tensor, extra: int) -> torch.Tensor:
-    """``(H / 2, W / 2, 2)`` -> ``(H, W / 2, 2)`` of 8 bits: three parts near, one part far."""
-    above = torch.cat([chroma[:1], chroma[:-1]])
-    below = torch.cat([chroma[1:], chroma[-1:]])
-    rows = torch.stack([3 * chroma + above, 3 * chroma + below], dim=1)  # (H/2, 2, W/2, 2)
-    return ((rows + (1 << extra << 1)) >> (extra + 2)).clamp_(max=_EIGHT_BITS_FULL).flatten(0, 1)
+def _interpolated(chroma: torch.Tensor, siting: Siting) -> torch.Tensor:
+    """``(H / 2, W / 2, 2)`` of 15 bits -> ``(H, W / 2, 2)`` of 8, in the middle of pixel pairs."""
+    if siting.left:
+        right = torch.cat([chroma[:, 1:], chroma[:, -1:]], dim=1)
+        chroma = (3 * chroma + right) >> 2
+    near = (
+        torch.cat([chroma[:1], chroma[:-1]]), chroma, torch.cat([chroma[1:], chroma[-1:]])
+    )  # fmt: skip
+    rows = [
+        sum(share * part for share, part in zip(shares, near, strict=True) if share)
+        for shares in _ROWS[siting.down]
+    ]
+    quadruple = torch.stack(rows, dim=1).flatten(0, 1)  # type: ignore[arg-type]
+    return ((quadruple + 256) >> 9).clamp_(max=_EIGHT_BITS_FULL)
 
 
 def _values(plane: torch.Tensor, bits: int) -> torch.Tensor:

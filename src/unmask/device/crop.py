@@ -35,9 +35,7 @@ def align_faces(
     """
     if size_px < 1 or margin <= 0:
         raise ValueError(f"need size_px >= 1 and margin > 0, got {size_px}, {margin}")
-    crops = torch.empty(
-        (len(faces), size_px, size_px, 3), dtype=torch.uint8, device=picture.device
-    )
+    crops = torch.empty((len(faces), size_px, size_px, 3), dtype=torch.uint8, device=picture.device)
     groups: dict[int, list[int]] = {}
     matrices = np.empty((len(faces), 2, 3))
     for number, face in enumerate(faces):

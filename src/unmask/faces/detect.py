@@ -38,9 +38,7 @@ FACE_DETECTORS: Mapping[str, Callable[..., FaceDetector]] = {
 }
 
 
-def load_detector(
-    name: str = DEFAULT, threads: int = 1, *, on_gpu: bool = False
-) -> FaceDetector:
+def load_detector(name: str = DEFAULT, threads: int = 1, *, on_gpu: bool = False) -> FaceDetector:
     """A face detector, ready to use.
 
     Args:

@@ -95,17 +95,13 @@ class LibFaceDetection:
         """
         if min(width_px, height_px) < 1:
             return []
-        for longest_px, border_px in self.looks:
-            size = shrunk_size(width_px, height_px, longest_px)
+        first, second = (self._input_px, 0), (SECOND_LOOK_PX, SECOND_LOOK_BORDER_PX)
+        for longest_px, border_px in (first, second):
+            size = _shrunk_size(width_px, height_px, longest_px)
             faces = self._look(shrink(*size), width_px, height_px, border_px)
             if faces:
                 return faces
         return []
-
-    @property
-    def looks(self) -> tuple[tuple[int, int], ...]:
-        """Longest side and border of the first look, and of the second where that finds nothing."""
-        return (self._input_px, 0), (SECOND_LOOK_PX, SECOND_LOOK_BORDER_PX)
 
     def _look(self, small: UInt8Array, width: int, height: int, border_px: int) -> list[Face]:
         canvas = _on_canvas(small, border_px)
@@ -123,7 +119,7 @@ class LibFaceDetection:
         return sorted(faces, key=lambda face: face.size_px, reverse=True)
 
 
-def shrunk_size(width_px: int, height_px: int, longest_px: int) -> tuple[int, int]:
+def _shrunk_size(width_px: int, height_px: int, longest_px: int) -> tuple[int, int]:
     """Width and height of a picture whose longer side is made ``longest_px``; never enlarged."""
     scale = min(1.0, longest_px / max(width_px, height_px))
     if scale == 1.0:

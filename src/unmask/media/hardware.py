@@ -30,11 +30,15 @@ _SHARED_CONTEXT = {"primary_ctx": "0", "current_ctx": "1"}
 
 
 class HardwareRefusal(Exception):  # noqa: N818 - no error: the CPU takes over
-    """A video is not for the GPU; `warn` says why."""
+    """A video is not for the GPU.
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.warn = Warn(code, message)
+    Attributes:
+        warn: why; None where that is nothing to be told.
+    """
+
+    def __init__(self, warn: Warn | None = None) -> None:
+        super().__init__(warn.message if warn else "")
+        self.warn = warn
 
 
 def cuda_accelerator() -> HWAccel:
@@ -72,16 +76,24 @@ def refuse_unfit(info: MediaInfo) -> None:
     """Raise `HardwareRefusal` where a video cannot come out of NVDEC as it does from the CPU."""
     if not decodable(info.codec):
         raise HardwareRefusal(
-            "gpu_decode_codec", f"Decoded on the CPU: the GPU has no decoder for {info.codec}."
+            Warn(
+                "gpu_decode_codec",
+                f"Decoded on the CPU: the GPU has no decoder for {info.codec}.",
+            )
         )
     if info.pixel_format not in SURFACES:
         raise HardwareRefusal(
-            "gpu_decode_format",
-            f"Decoded on the CPU: pictures of format {info.pixel_format} are not taken from a GPU.",
+            Warn(
+                "gpu_decode_format",
+                f"Decoded on the CPU: pictures of format {info.pixel_format} are not taken from "
+                "a GPU.",
+            )
         )
     if info.width_px % 2 or info.height_px % 2:
         raise HardwareRefusal(
-            "gpu_decode_size",
-            f"Decoded on the CPU: {info.width_px} x {info.height_px} is an odd size, of which the "
-            "GPU leaves the last chroma row or column out.",
+            Warn(
+                "gpu_decode_size",
+                f"Decoded on the CPU: {info.width_px} x {info.height_px} is an odd size, of which "
+                "a GPU leaves out the last chroma row or column.",
+            )
         )

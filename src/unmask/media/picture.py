@@ -49,6 +49,14 @@ class RgbConverter:
         Raises:
             av.FFmpegError: the picture cannot be converted.
         """
+        return _upright(self.colours(frame), *self._orientation(frame))
+
+    def colours(self, frame: VideoFrame) -> UInt8Array:
+        """The picture as RGB, ``(H, W, 3)`` uint8, as it is stored: neither turned nor mirrored.
+
+        Raises:
+            av.FFmpegError: the picture cannot be converted.
+        """
         matrix, full = colour_of(frame)
         alpha = has_alpha(frame)
         rgb = self._reformatter.reformat(
@@ -62,9 +70,7 @@ class RgbConverter:
             threads=1,
         )
         image = cast(UInt8Array, rgb.to_ndarray())
-        if alpha:
-            image = _over_black(image)
-        return _upright(image, *self._orientation(frame))
+        return _over_black(image) if alpha else image
 
 
 class Orientation:
