@@ -119,12 +119,13 @@ def make_trainer(config: TrainConfig, store: ClipStore, run: Path) -> Trainer:
     return trainer
 
 
-def make_store(folder: Path, spec: ClipSpec, count: int) -> ClipStore:
-    """Random clips of both classes."""
+def make_store(folder: Path, spec: ClipSpec, count: int, val: int = 0) -> ClipStore:
+    """Random clips of both classes, the last ``val`` of them beyond ``count`` for validation."""
     rng = np.random.default_rng(0)
     with StoreWriter(folder, spec) as writer:
-        for number in range(count):
-            record = VideoRecord(f"{number}.mp4", number % 2, "train", group=str(number))
+        for number in range(count + val):
+            split = "train" if number < count else "val"
+            record = VideoRecord(f"{number}.mp4", number % 2, split, group=str(number))
             frames = rng.integers(
                 0, 256, (spec.frames, spec.size_px, spec.size_px, 3), dtype=np.uint8
             )
