@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-from make_media import portrait_frames, write_video
+from material import portrait_frames, repeated, write_video
 
 FPS = 25
-_ENCODED_SECONDS = 10  # a longer video shows this much to and fro
+_ENCODED_SECONDS = 10  # a longer video repeats this one, packet by packet
 _DISTINCT = 4
 
 
 def video(folder: Path, width_px: int, height_px: int, seconds: int, seed: int = 0) -> Path:
-    """A portrait that moves, H.264 with a keyframe every ten seconds, as the encoder likes it."""
+    """A portrait that moves, H.264."""
     path = folder / f"gpu_{height_px}p_{seconds}s_{seed}.mp4"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.mp4")
-    frames = portrait_frames(min(seconds, _ENCODED_SECONDS) * FPS, width_px, height_px, seed=seed)
     if seconds > _ENCODED_SECONDS:
-        kept = list(frames)
-        frames = itertools.islice(itertools.cycle(kept + kept[::-1]), seconds * FPS)
-    options = {"preset": "veryfast", "threads": "0"}
-    write_video(part, frames, fps=FPS, options=options)
+        once = video(folder, width_px, height_px, _ENCODED_SECONDS, seed)
+        repeated(once, part, seconds, _ENCODED_SECONDS)
+    else:
+        frames = portrait_frames(seconds * FPS, width_px, height_px, seed=seed)
+        options = {"preset": "veryfast", "threads": "0"}
+        write_video(part, frames, fps=FPS, options=options)
     return part.rename(path)
 
 
 def dataset(folder: Path, width_px: int, height_px: int, seconds: int, files: int) -> Path:
-    """``real/`` and ``fake/`` of as many files; the label plays no part here.
+    """Splits of as many files in all; the labels play no part here.
 
     A few videos are encoded; the others are copies that differ in an empty box at their end, so
     that each counts as a file of its own.
@@ -42,7 +40,8 @@ def dataset(folder: Path, width_px: int, height_px: int, seconds: int, files: in
     part = data.with_name(data.name + ".part")
     for number in range(files):
         source = video(folder, width_px, height_px, seconds, seed=number % _DISTINCT)
-        path = part / ("fake" if number % 2 else "real") / f"{number:04d}.mp4"
+        split, label = ("train", "val", "test")[number % 3], ("real", "fake")[number // 3 % 2]
+        path = part / split / label / f"{number:04d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         free = (12).to_bytes(4, "big") + b"free" + number.to_bytes(4, "big")
         path.write_bytes(source.read_bytes() + free)
