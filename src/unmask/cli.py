@@ -53,6 +53,10 @@ def prepare(
     store: Annotated[Path, typer.Option("--out", "-o", help="Folder of the clips.")],
     config: Config = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    decoder: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="Where videos are decoded; default: the setting data.decoder."),
+    ] = None,
     words: Words = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +72,7 @@ def prepare(
         data_config=settings.data,
         seed=settings.loop.seed,
         workers=workers,
+        decoder=decoder,
     )
     if as_json:
         _print_json(report.to_dict())

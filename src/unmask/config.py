@@ -186,6 +186,9 @@ class DataConfig:
     such split."""
     videos_per_class: int = 0
     """At most this many videos of a class and split; 0 = all."""
+    decoder: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where `prepare` decodes videos: ``cuda``: on the GPU, what it cannot take on the CPU;
+    ``auto``: on the GPU where that has been measured to be faster (docs/gpu.md)."""
     cache: Literal["auto", "device", "ram", "shards"] = "auto"
     workers: int = 2
     """Reader threads for the ``shards`` tier, and worker processes of `prepare`."""

@@ -21,7 +21,7 @@ from unmask.scoring import Calibration
 from unmask.scoring import fit as fit_calibration
 from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
-from unmask.training.fabric import build_fabric
+from unmask.training.fabric import build_fabric, tune_cuda
 from unmask.training.loop import Trainer
 from unmask.training.validate import score_clips, video_logits
 
@@ -43,6 +43,7 @@ def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
 def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> RunState:
     """On every rank. Settings travel as plain values: Fabric refuses frozen dataclasses."""
     config = from_dict(TrainConfig, settings)
+    tune_cuda(fabric.device, deterministic=config.loop.deterministic)
     fabric.seed_everything(config.loop.seed, verbose=False)
     model = build(config.model, config.clip.size_px)
     train, val = _loaders(fabric, config, data, run, getattr(model, "cells", 1))

@@ -231,6 +231,6 @@ def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
         return store
     folder = out / "clips"
     spec = spec.looking_at(FRAMES_LOOKED_AT) if spec.frames == 1 else spec
-    every = replace(config.data, videos_per_class=0)
+    every = replace(config.data, videos_per_class=0, decoder="auto")  # it may run elsewhere
     prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
     return ClipStore.open(folder, spec)
