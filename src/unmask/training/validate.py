@@ -28,6 +28,11 @@ class ClipScores:
     """``(N,)``"""
     frame_logits: Floats
     """``(N, T)``; meaningless where the clip's mask is False."""
+    features: NDArray[np.float16] | None = None
+    """``(N, T, F)``, where they were asked for: what the frame logits were read from."""
+
+
+_Row = tuple[tuple[int, ...], Floats, Floats, NDArray[np.float16] | None]
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,21 @@ class Validation:
 
 
 def score_clips(
-    fabric: Fabric, model: Detector, loader: ClipLoader, batch_size: int, loss: Loss | None
+    fabric: Fabric,
+    model: Detector,
+    loader: ClipLoader,
+    batch_size: int,
+    loss: Loss | None,
+    *,
+    features: bool = False,
 ) -> tuple[ClipScores, float]:
-    """Logits of every clip of a loader and the mean loss; the ranks share the work.
+    """Logits (and ``features``) of every clip of a loader and the mean loss; the ranks share the
+    work.
 
     Every rank returns the same, complete result.
     """
     rank, world = fabric.global_rank, fabric.world_size
-    rows: list[tuple[tuple[int, ...], Floats, Floats]] = []
+    rows: list[_Row] = []
     total = 0.0
     was_training = model.training
     model.eval()
@@ -66,18 +78,23 @@ def score_clips(
                     batch.positions,
                     output.clip_logit.float().cpu().numpy(),
                     output.frame_logits.float().cpu().numpy(),
+                    output.features.half().cpu().numpy()
+                    if features and output.features is not None
+                    else None,
                 )
             )
     model.train(was_training)
     if world > 1:
-        gathered: list[list[tuple[tuple[int, ...], Floats, Floats]]] = [[] for _ in range(world)]
+        gathered: list[list[_Row]] = [[] for _ in range(world)]
         torch.distributed.all_gather_object(gathered, rows)
         rows = [row for share in gathered for row in share]
         total = float(torch.as_tensor(fabric.all_reduce(torch.tensor(total), reduce_op="sum")))
     order = np.argsort(np.concatenate([np.array(row[0]) for row in rows]))
+    told = [row[3] for row in rows if row[3] is not None]
     scores = ClipScores(
         np.concatenate([row[1] for row in rows])[order],
         np.concatenate([row[2] for row in rows])[order],
+        np.concatenate(told)[order] if told else None,
     )
     return scores, total / len(loader.items)
 
@@ -117,6 +134,14 @@ def video_logits(
         for positions in videos
     ]
     return np.array(labels, dtype=np.int64), np.array(logits, dtype=np.float64)
+
+
+def crop_features(items: Sequence[ClipItem], scores: ClipScores) -> Floats:
+    """``(M, F)`` features of every crop of the items; ``(0, 0)`` where there are none."""
+    if scores.features is None:
+        return np.empty((0, 0), np.float32)
+    masks = np.array([item.ref.mask for item in items], np.bool_)
+    return scores.features[masks].astype(np.float32)
 
 
 def _share(loader: ClipLoader, batch_size: int, rank: int, world: int) -> Iterable[Batch]:

@@ -25,7 +25,7 @@ from unmask.progress import say
 from unmask.scoring import Calibration, video_logit
 from unmask.training.environment import describe_environment
 from unmask.training.fabric import build_fabric
-from unmask.training.validate import ClipScores, score_clips
+from unmask.training.validate import ClipScores, Floats, crop_features, score_clips
 from unmask.verbs.prepare import prepare
 
 BATCH = 16  # clips at once
@@ -83,8 +83,18 @@ def evaluate(
     return tree
 
 
-def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
-    """Only the rows of `evaluate`: one a video, judged or not; nothing is written but clips.
+@dataclass(frozen=True)
+class SplitScores:
+    """What `score_split` found."""
+
+    predictions: list[Prediction]
+    """One a video, judged or not."""
+    features: Floats
+    """``(M, F)`` of every crop; ``(0, 0)`` where the model tells none."""
+
+
+def score_split(model: Path, data: Path, split: str) -> SplitScores:
+    """Only the rows of `evaluate` and the features behind them; nothing is written but clips.
 
     Args:
         model: as in `evaluate`.
@@ -94,7 +104,9 @@ def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
     scorer = _open(model)
     store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.config)
     items = _items(store, split)
-    return predictions_of(store, split, items, scorer.score(store, items), scorer.calibration)
+    scores = scorer.score(store, items)
+    rows = predictions_of(store, split, items, scores, scorer.calibration)
+    return SplitScores(rows, crop_features(items, scores))
 
 
 def _items(store: ClipStore, split: str) -> list[ClipItem]:
@@ -137,7 +149,7 @@ def _open_torch(path: Path) -> _Scorer:
     def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
         cache = ShardCache(store, [item.ref for item in items], fabric.device)
         loader = ClipLoader(items, cache, fabric.device)
-        return score_clips(fabric, detector, loader, BATCH, None)[0]
+        return score_clips(fabric, detector, loader, BATCH, None, features=True)[0]
 
     facts = {
         "file": path.name,
@@ -156,9 +168,13 @@ def _open_onnx(path: Path) -> _Scorer:
         for start in range(0, len(items), BATCH):
             part = items[start : start + BATCH]
             frames = np.stack([store.frames(item.ref) for item in part])
-            rows.append(model.logits(frames, np.array([item.ref.mask for item in part], bool)))
+            masks = np.array([item.ref.mask for item in part], bool)
+            rows.append(model.logits_and_features(frames, masks))
+        told = [features.astype(np.float16) for _, _, features in rows if features is not None]
         return ClipScores(
-            np.concatenate([clip for _, clip in rows]), np.concatenate([frame for frame, _ in rows])
+            np.concatenate([clip for _, clip, _ in rows]),
+            np.concatenate([frame for frame, _, _ in rows]),
+            np.concatenate(told) if told else None,
         )
 
     facts = {"file": path.name, "runtime": "ONNX Runtime", "sha256": model.sha256}
