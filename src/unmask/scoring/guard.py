@@ -103,7 +103,7 @@ class Guard:
         ]
         return np.array(codes, dtype="U32")
 
-    def unfamiliar(self, features: FloatArray | None, mask: BoolArray) -> Codes:
+    def unfamiliar(self, features: NDArray[np.floating] | None, mask: BoolArray) -> Codes:
         """Why crops are left out after the model has seen them.
 
         Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unmask import metrics
 from unmask.data.loader import Batch, ClipItem, ClipLoader, by_video
-from unmask.models import Detector
+from unmask.models import Detector, Output
 from unmask.models.losses import Loss
 from unmask.scoring import video_logit
 from unmask.types import FAKE, REAL
@@ -31,8 +31,30 @@ class ClipScores:
     features: NDArray[np.float16] | None = None
     """``(N, T, F)``, where they were asked for: what the frame logits were read from."""
 
+    @classmethod
+    def of(cls, output: Output, *, features: bool) -> ClipScores:
+        """What a model said of one batch, on the host."""
+        told = output.features if features else None
+        return cls(
+            output.clip_logit.float().cpu().numpy(),
+            output.frame_logits.float().cpu().numpy(),
+            None if told is None else told.half().cpu().numpy(),
+        )
 
-_Row = tuple[tuple[int, ...], Floats, Floats, NDArray[np.float16] | None]
+    @classmethod
+    def joined(cls, parts: Sequence[ClipScores]) -> ClipScores:
+        """Batches behind each other."""
+        told = [part.features for part in parts if part.features is not None]
+        return cls(
+            np.concatenate([part.clip_logits for part in parts]),
+            np.concatenate([part.frame_logits for part in parts]),
+            np.concatenate(told) if told else None,
+        )
+
+    def ordered(self, order: NDArray[np.int64]) -> ClipScores:
+        """The rows in another order."""
+        told = None if self.features is None else self.features[order]
+        return ClipScores(self.clip_logits[order], self.frame_logits[order], told)
 
 
 @dataclass(frozen=True)
@@ -64,7 +86,7 @@ def score_clips(
     Every rank returns the same, complete result.
     """
     rank, world = fabric.global_rank, fabric.world_size
-    rows: list[_Row] = []
+    rows: list[tuple[tuple[int, ...], ClipScores]] = []
     total = 0.0
     was_training = model.training
     model.eval()
@@ -73,29 +95,15 @@ def score_clips(
             output = model(batch.clips, batch.mask)
             if loss is not None:
                 total += float(loss(output, batch.labels, batch.mask)) * len(batch)
-            rows.append(
-                (
-                    batch.positions,
-                    output.clip_logit.float().cpu().numpy(),
-                    output.frame_logits.float().cpu().numpy(),
-                    output.features.half().cpu().numpy()
-                    if features and output.features is not None
-                    else None,
-                )
-            )
+            rows.append((batch.positions, ClipScores.of(output, features=features)))
     model.train(was_training)
     if world > 1:
-        gathered: list[list[_Row]] = [[] for _ in range(world)]
+        gathered: list[list[tuple[tuple[int, ...], ClipScores]]] = [[] for _ in range(world)]
         torch.distributed.all_gather_object(gathered, rows)
         rows = [row for share in gathered for row in share]
         total = float(torch.as_tensor(fabric.all_reduce(torch.tensor(total), reduce_op="sum")))
-    order = np.argsort(np.concatenate([np.array(row[0]) for row in rows]))
-    told = [row[3] for row in rows if row[3] is not None]
-    scores = ClipScores(
-        np.concatenate([row[1] for row in rows])[order],
-        np.concatenate([row[2] for row in rows])[order],
-        np.concatenate(told)[order] if told else None,
-    )
+    order = np.argsort(np.concatenate([np.array(positions) for positions, _ in rows]))
+    scores = ClipScores.joined([part for _, part in rows]).ordered(order)
     return scores, total / len(loader.items)
 
 
