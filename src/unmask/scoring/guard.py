@@ -42,16 +42,16 @@ class GuardLimits:
 
     min_face_px: float = 32.0
     """The face's longer side, in pixels of the frame."""
-    min_sharpness: float = 0.0015
-    """See `unmask.scoring.sharpness`. The default refuses a blur of about 4 % of the face's
+    min_sharpness: float = 0.0075
+    """See `unmask.scoring.sharpness`. The default refuses a blur of about 2 % of the face's
     width."""
     min_brightness: float = 25.0
     """Luma, 0-255, of the face's lit parts; see `unmask.scoring.sharpness.Look`."""
-    max_glare: float = 0.5
+    max_glare: float = 0.7
     """Share of the face that is as good as white, 0-1."""
     max_yaw_deg: float = 60.0
     """To either side; see `unmask.scoring.pose`. Roll has no limit: crops are levelled."""
-    max_pitch_deg: float = 50.0
+    max_pitch_deg: float = 30.0
     """Up or down."""
 
 
