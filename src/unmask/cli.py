@@ -115,7 +115,7 @@ def evaluate(
     ] = False,
     sample: Annotated[int, typer.Option(min=2, help="Videos of the robustness table.")] = 200,
     card: Annotated[
-        Path | None, typer.Option(help="A model's card that is to hold the robustness table.")
+        Path | None, typer.Option(help="A model's card that is to hold the table.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +134,7 @@ def evaluate(
     from unmask.report import experiment_text
     from unmask.verbs.evaluate import evaluate as run
 
-    tree = run(model, data, split=split, out=results)
+    tree = run(model, data, split=split, out=results, card=card)
     if as_json:
         _print_json(tree)
     else:

@@ -29,6 +29,7 @@ from unmask.training.fabric import build_fabric
 from unmask.training.validate import ClipScores, Floats, crop_features, score_clips
 from unmask.types import BoolArray, UInt8Array
 from unmask.verbs.prepare import prepare
+from unmask.weights import put_field
 
 BATCH = 16  # clips at once
 SPLITS = ("train", "val", "test")
@@ -41,6 +42,7 @@ def evaluate(
     split: str = "test",
     out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
+    card: Path | str | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
 
@@ -53,6 +55,7 @@ def evaluate(
         out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
             appended otherwise.
         training: facts about the training, put into the report.
+        card: a model's card (YAML) whose field ``metrics`` is to hold the measures.
 
     Returns:
         The tree of ``experiment_results.json`` (docs/metrics.md).
@@ -81,6 +84,8 @@ def evaluate(
     )
     tree |= {"model": scorer.facts, "training": dict(training or {})}
     _write(out, tree, predictions, scorer.calibration)
+    if card:
+        put_field(Path(card), "metrics", evaluation.card_metrics(tree))
     say(f"Results of {len(predictions)} {split} videos are in {out}.")
     return tree
 
