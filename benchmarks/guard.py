@@ -161,7 +161,8 @@ def distance(clean: Measured, harmed: list[Measured], untouched: tuple[float, ..
     """The harmed crops by the distance of their features to the untouched ones."""
     if clean.features is None:
         return
-    reference = fit_familiarity(clean.features)
+    # Both classes stand for two sources: here the limit only serves as a unit.
+    reference = fit_familiarity(clean.features, clean.labels)
     if reference is None:
         return
     far = np.concatenate([reference.distances(part.features) for part in harmed]) / reference.limit

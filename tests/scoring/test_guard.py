@@ -94,8 +94,13 @@ def features(count: int, seed: int) -> np.ndarray:
     return rng.normal(size=(count, 3)) * (5, 3, 2) @ axes + 0.1 * rng.normal(size=(count, 40)) + 7
 
 
+def halves(count: int) -> np.ndarray:
+    """Two sources that do not differ."""
+    return np.arange(count) % 2
+
+
 def test_unseen_faces_of_the_kind_pass_and_strange_ones_do_not() -> None:
-    known = fit_familiarity(features(600, 0), axes=8)
+    known = fit_familiarity(features(600, 0), halves(600), axes=8)
     assert known is not None
     fresh = known.distances(features(2000, 1))
     assert (fresh > known.limit).mean() == pytest.approx(0.01, abs=0.008)
@@ -105,7 +110,7 @@ def test_unseen_faces_of_the_kind_pass_and_strange_ones_do_not() -> None:
 
 
 def test_a_reference_survives_the_record_and_stays_small() -> None:
-    known = fit_familiarity(np.random.default_rng(0).normal(size=(500, 768)))
+    known = fit_familiarity(np.random.default_rng(0).normal(size=(500, 768)), halves(500))
     assert known is not None
     record = Calibration().to_dict() | Guard(familiarity=known).to_record()
     assert Calibration.from_dict(record) == Calibration()  # it does not mind
@@ -117,7 +122,7 @@ def test_a_reference_survives_the_record_and_stays_small() -> None:
 
 
 def test_models_without_features_or_reference_are_judged_without() -> None:
-    known = fit_familiarity(features(200, 0), axes=8)
+    known = fit_familiarity(features(200, 0), halves(200), axes=8)
     mask = np.array([[True, False]])
     far = np.full((1, 2, 40), 90.0, np.float32)
     assert Guard(familiarity=known).unfamiliar(far, mask).tolist() == [["face_unfamiliar", ""]]
@@ -128,15 +133,34 @@ def test_models_without_features_or_reference_are_judged_without() -> None:
     assert Guard(GuardLimits()).to_record() == {}
 
 
-def test_too_few_or_constant_faces_give_no_reference() -> None:
-    assert fit_familiarity(features(99, 0)) is None
-    assert fit_familiarity(np.zeros((200, 8))) is None
-    assert fit_familiarity(np.empty((0, 0))) is None
+def test_too_few_or_constant_faces_or_one_source_give_no_reference() -> None:
+    assert fit_familiarity(features(99, 0), halves(99)) is None
+    assert fit_familiarity(np.zeros((200, 8)), halves(200)) is None
+    assert fit_familiarity(np.empty((0, 0)), np.empty(0)) is None
+    assert fit_familiarity(features(200, 0), np.zeros(200)) is None
+    assert fit_familiarity(features(200, 0), np.arange(200) < 10) is None
+    with pytest.raises(ValueError, match="sources"):
+        fit_familiarity(features(200, 0), np.zeros(3))
+
+
+def test_a_source_that_lies_apart_widens_the_limit() -> None:
+    """Else the next one, which nobody has seen, would be called unfamiliar as a whole."""
+    offset = np.random.default_rng(5).normal(size=40) * 0.08
+    values = np.concatenate([features(600, 0), features(300, 1) + offset])
+    apart = np.arange(900) >= 600
+    tight, wide = (fit_familiarity(values, s, axes=8) for s in (halves(900), apart))
+    assert tight is not None
+    assert wide is not None
+    assert wide.limit > 1.1 * tight.limit
+    other = features(300, 2) - offset  # on the other side
+    assert (wide.distances(other) > wide.limit).mean() < (
+        tight.distances(other) > tight.limit
+    ).mean() / 2
 
 
 @pytest.mark.parametrize("spoilt", [{"mean": "?"}, {"axes": "AAAA"}, {"limit": None}])
 def test_a_damaged_reference_is_told(spoilt: dict[str, object]) -> None:
-    known = fit_familiarity(features(200, 0), axes=8)
+    known = fit_familiarity(features(200, 0), halves(200), axes=8)
     assert known is not None
     with pytest.raises(ModelError) as caught:
         Familiarity.from_dict(known.to_dict() | spoilt)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ SHARE = 0.99
 """Of the validation faces that the limit lets through."""
 LEAST_FACES = 100
 """Fewer than these say too little of what faces can look like."""
+LEAST_OF_SOURCE = 20
+"""A source with fewer says too little of how far sources lie apart."""
 _MOST_FACES = 20_000
 _FOLDS = 5
 
@@ -41,7 +43,8 @@ class Familiarity:
     rest: float
     """Standard deviation in every other direction."""
     limit: float
-    """The distance that ``share`` of the validation faces stay within."""
+    """The distance that ``share`` of the validation faces stay within, also of a source that the
+    reference does not know."""
     share: float
     faces: int
     """That it was fitted on."""
@@ -92,43 +95,59 @@ class Familiarity:
 
 
 def fit_familiarity(
-    features: ArrayLike, *, axes: int = AXES, share: float = SHARE, seed: int = 0
+    features: ArrayLike,
+    sources: ArrayLike,
+    *,
+    axes: int = AXES,
+    share: float = SHARE,
+    seed: int = 0,
 ) -> Familiarity | None:
-    """Fit the reference on validation faces of both classes.
+    """Fit the reference on validation faces of both classes and of several sources.
 
-    The limit is a quantile of distances of faces to a reference that they had no part in (five
-    folds), since those of its own faces are too short.
+    The limit is the highest of some quantiles of the distances of faces to a reference that they
+    had no part in: of random fifths, and of each source to the reference of the others, where those
+    are as many at least. Within one source faces lie so near each other that a limit found there
+    would call most of another source's unfamiliar.
 
     Args:
         features: ``(N, F)``; of more than 20,000 faces a seeded sample is taken.
+        sources: ``(N,)`` where each face is from.
         axes: with a spread of their own, at most.
         share: of the faces that the limit lets through.
         seed: of sample and folds.
 
     Returns:
-        None with fewer than `LEAST_FACES`, or features that do not vary.
+        None with fewer than `LEAST_FACES`, with one source only (those of fewer than
+        `LEAST_OF_SOURCE` faces do not count), or with features that do not vary.
     """
-    values = np.asarray(features, np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise ValueError(f"features must be finite and (N, F), got {values.shape}")
+    values, origin = np.asarray(features, np.float64), np.asarray(sources)
+    if values.ndim != 2 or origin.shape != values.shape[:1] or not np.isfinite(values).all():
+        raise ValueError(
+            f"features must be finite and (N, F), sources (N,), got {values.shape}, {origin.shape}"
+        )
     if not 0 < share < 1:
         raise ValueError(f"share must be within 0-1, got {share}")
-    if len(values) < LEAST_FACES:
-        return None
     order = np.random.default_rng(seed).permutation(len(values))[:_MOST_FACES]
-    values = values[order]
-    fold = np.arange(len(values)) % _FOLDS
-    found = np.empty(len(values))
-    for number in range(_FOLDS):
-        part = _gaussian(values[fold != number], axes, share)
-        if part is None:
-            return None
-        found[fold == number] = part.distances(values[fold == number])
+    values, origin = values[order], origin[order]
+    kinds, counts = np.unique(origin, return_counts=True)
+    large = kinds[counts >= LEAST_OF_SOURCE]
+    if len(values) < LEAST_FACES or len(large) < 2:
+        return None
     whole = _gaussian(values, axes, share)
     if whole is None:
         return None
-    limit = float(np.quantile(found, share))
-    return Familiarity(whole.mean, whole.axes, whole.spread, whole.rest, limit, share, len(values))
+    fold = np.arange(len(values)) % _FOLDS
+    inside = np.empty(len(values))
+    for number in range(_FOLDS):
+        part = _gaussian(values[fold != number], axes, share) or whole
+        inside[fold == number] = part.distances(values[fold == number])
+    limits = [np.quantile(inside, share)]
+    for kind in large:
+        own = origin == kind
+        others = _gaussian(values[~own], axes, share)
+        if others is not None and (~own).sum() >= own.sum():
+            limits.append(np.quantile(others.distances(values[own]), share))
+    return replace(whole, limit=float(max(limits)))
 
 
 def _gaussian(values: NDArray[np.float64], axes: int, share: float) -> Familiarity | None:

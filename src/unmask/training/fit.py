@@ -23,7 +23,7 @@ from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
 from unmask.training.fabric import build_fabric
 from unmask.training.loop import Trainer
-from unmask.training.validate import crop_features, score_clips, video_logits
+from unmask.training.validate import crop_features, crop_sources, score_clips, video_logits
 
 
 def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
@@ -94,7 +94,9 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     scores, _ = score_clips(alone, detector, val, 32, None, features=True)
     labels, logits = video_logits(val.items, scores.clip_logits)
     calibration = fit_calibration(logits, labels)
-    guard = Guard(familiarity=fit_familiarity(crop_features(val.items, scores)))
+    told = crop_features(val.items, scores)
+    known = fit_familiarity(told, crop_sources(val.items)) if len(told) else None
+    guard = Guard(familiarity=known)
     for note in calibration.notes:
         say(f"Calibration: {note}")
     save_model(

@@ -152,6 +152,12 @@ def crop_features(items: Sequence[ClipItem], scores: ClipScores) -> Floats:
     return scores.features[masks].astype(np.float32)
 
 
+def crop_sources(items: Sequence[ClipItem]) -> NDArray[np.str_]:
+    """``(M,)`` the collection that every crop of the items is from."""
+    names = [[item.record.dataset] * int(np.sum(item.ref.mask)) for item in items]
+    return np.array([name for row in names for name in row], dtype=np.str_)
+
+
 def _share(loader: ClipLoader, batch_size: int, rank: int, world: int) -> Iterable[Batch]:
     if world == 1:
         return loader.batches(None, batch_size)

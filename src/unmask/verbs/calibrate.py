@@ -42,7 +42,7 @@ def calibrate(
     out: Path | None = None,
 ) -> CalibrationReport:
     """Fit temperature, offset, threshold, cut points and the guard's reference of familiar faces,
-    and write the model with them.
+    and write the model with them. The reference needs faces of two sources or more.
 
     Args:
         model: a run's folder, its ``.pth`` or ``.safetensors``.
@@ -62,11 +62,13 @@ def calibrate(
     logits: list[float] = []
     labels: list[int] = []
     features: list[NDArray[np.float32]] = []
+    sources: list[str] = []
     videos: dict[str, int] = {}
     for folder in data:
         found = score_split(source, folder, split)
         rows = [row for row in found.predictions if row.logit is not None]
         features.append(found.features)
+        sources += [f"{folder}:{name}" for name in found.sources]
         logits += [row.logit for row in rows if row.logit is not None]
         labels += [row.label for row in rows]
         videos[str(folder)] = len(rows)
@@ -79,7 +81,10 @@ def calibrate(
     calibration = fit(np.array(logits), np.array(labels))
     for note in calibration.notes:
         say(f"Calibration: {note}")
-    guard = Guard(familiarity=fit_familiarity(np.concatenate(features)))
+    known = fit_familiarity(np.concatenate(features), np.array(sources)) if sources else None
+    if known is None:
+        say("The guard will not look at features: that takes faces of two sources or more.")
+    guard = Guard(familiarity=known)
     about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
     save_model(
         out,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unmask import evaluation, report
 from unmask.clips import ClipStore, check_spec, is_store
@@ -26,7 +27,7 @@ from unmask.progress import say
 from unmask.scoring import Calibration, Guard, video_logit
 from unmask.training.environment import describe_environment
 from unmask.training.fabric import build_fabric
-from unmask.training.validate import ClipScores, Floats, crop_features, score_clips
+from unmask.training.validate import ClipScores, Floats, crop_features, crop_sources, score_clips
 from unmask.types import BoolArray, UInt8Array
 from unmask.verbs.prepare import prepare
 from unmask.weights import put_field
@@ -98,6 +99,8 @@ class SplitScores:
     """One a video, judged or not."""
     features: Floats
     """``(M, F)`` of every crop; ``(0, 0)`` where the model tells none."""
+    sources: NDArray[np.str_]
+    """``(M,)`` the collection that each of them is from."""
 
 
 def score_split(model: Path, data: Path, split: str) -> SplitScores:
@@ -113,7 +116,9 @@ def score_split(model: Path, data: Path, split: str) -> SplitScores:
     items = items_of(store, split)
     scores = scorer.score(store, items)
     rows = predictions_of(store, split, items, scores, scorer.calibration)
-    return SplitScores(rows, crop_features(items, scores))
+    told = crop_features(items, scores)
+    sources = crop_sources(items)[: len(told)]
+    return SplitScores(rows, told, sources)
 
 
 def items_of(store: ClipStore, split: str) -> list[ClipItem]:
