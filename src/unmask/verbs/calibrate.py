@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from unmask.errors import DatasetError
-from unmask.models import load_checkpoint, save_model
+from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, fit
 from unmask.verbs.evaluate import score_split
@@ -75,15 +75,6 @@ def calibrate(
     for note in calibration.notes:
         say(f"Calibration: {note}")
     about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
-    save_model(
-        out,
-        out.with_suffix(".safetensors"),
-        detector,
-        about.config,
-        calibration=calibration.to_dict(),
-        metrics=about.metrics,
-        name=about.name,
-        version=about.version,
-    )
+    save_calibrated(out, detector, about, calibration.to_dict())
     export(out)
     return CalibrationReport(out, calibration, videos)
