@@ -2,12 +2,45 @@ import hashlib
 import multiprocessing
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
 from unmask.errors import MediaError, UnmaskError
-from unmask.files import atomic_path, lock_folder, sha256_file, sweep, write_json, write_text
+from unmask.files import (
+    atomic_path,
+    lock_folder,
+    path_text,
+    sha256_file,
+    sweep,
+    valid_text,
+    write_json,
+    write_text,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"plain \xc3\xbc.mp4", "plain ü.mp4"),
+        (b"odd\xff\xfe.mp4", "odd\\xff\\xfe.mp4"),
+        (b"odd\\xff.mp4", "odd\\\\xff.mp4"),
+        (b"\\\xff", "\\\\\\xff"),
+    ],
+)
+def test_any_name_becomes_text_and_can_be_had_back(name: bytes, text: str) -> None:
+    assert path_text(os.fsdecode(name)) == text
+    back = re.sub(
+        rb"\\(\\|x([0-9a-f]{2}))",
+        lambda found: bytes.fromhex(found[2].decode()) if found[2] else b"\\",
+        text.encode(),
+    )
+    assert back == name
+
+
+def test_sentences_keep_their_backslashes_and_lose_what_no_file_may_hold() -> None:
+    assert valid_text("C:\\a \udcff \ud800") == "C:\\a \\xff \ufffd"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

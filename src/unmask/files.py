@@ -1,15 +1,41 @@
-"""Files on disk: hashes, atomic writes, locks, JSON that machines can trust."""
+"""Files on disk: names as text, hashes, atomic writes, locks, JSON that machines can trust."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def path_text(path: str) -> str:
+    """A path or file name as text that every program can read, and turn back.
+
+    Names are bytes that need not be UTF-8; Python keeps such bytes as lone surrogates, which no
+    UTF-8 file and no strict JSON may hold. Each becomes ``\\xNN``, and a backslash becomes two, so
+    that the one can be told from the other.
+    """
+    return valid_text(path.replace("\\", "\\\\"))
+
+
+def valid_text(text: str) -> str:
+    """Text without lone surrogates: a byte of a file's name as ``\\xNN``, others as U+FFFD.
+
+    Unlike `path_text` for sentences in which a name stands: nothing else changes.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        byte = ord(found[0]) - 0xDC00
+        return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else "\ufffd"
+
+    return _SURROGATE.sub(written, text)
 
 
 def sha256_file(path: Path) -> str:

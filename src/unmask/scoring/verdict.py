@@ -14,7 +14,12 @@ import numpy as np
 
 from unmask.scoring.calibrate import Calibration
 from unmask.scoring.pool import PoolingSpec, eligible
-from unmask.scoring.segments import SegmentRule, find_segments, seen_ranges
+from unmask.scoring.segments import (
+    SegmentRule,
+    find_segments,
+    longest_gap_seconds,
+    seen_ranges,
+)
 from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
 
 REVIEW = "For human review."
@@ -66,6 +71,7 @@ def judge(
     sharpness: Mapping[int, float] | None = None,
     needs: Sufficiency | None = None,
     pooling: PoolingSpec | None = None,
+    step_seconds: float = 0.0,
 ) -> Verdict:
     """The verdict on a video's people and on the video; the facts of file and run are not in it.
 
@@ -75,6 +81,7 @@ def judge(
         sharpness: of each track's crops, by track id, where measured.
         needs: what a track must offer.
         pooling: the rule that ``score`` was pooled by.
+        step_seconds: usual time between two frames that were looked at, where known.
     """
     needs, pooling = needs or Sufficiency(), pooling or PoolingSpec()
     counts = [len(track.frames) for track in score.tracks]
@@ -84,7 +91,7 @@ def judge(
         for track, counting in zip(score.tracks, speaks, strict=True)
     ]
     people = tuple(
-        _person(track, calibration, reason)
+        _person(track, calibration, reason, longest_gap_seconds(step_seconds))
         for track, reason in zip(score.tracks, lacks, strict=True)
     )
     judged = [track for track, reason in zip(score.tracks, lacks, strict=True) if reason is None]
@@ -132,7 +139,7 @@ def _why_not(
     sharpness: Mapping[int, float],
 ) -> Warn | None:
     """Why this person cannot be judged, or None."""
-    who, frames, size = f"Person {track.track_id}", len(track.frames), track.median_face_px
+    who, frames, size = f"Person {track.track_id + 1}", len(track.frames), track.median_face_px
     if frames < needs.min_frames:
         return Warn(
             "too_few_frames", f"{who} shows in {frames} frames; {needs.min_frames} are needed."
@@ -152,13 +159,15 @@ def _why_not(
     return None
 
 
-def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) -> Person:
+def _person(
+    track: TrackScore, calibration: Calibration, reason: Warn | None, max_gap_seconds: float
+) -> Person:
     judged = reason is None
     frames = calibration.scores([frame.logit for frame in track.frames])
     times = [frame.pts_seconds for frame in track.frames]
     score = calibration.score(track.logit) if judged else None
     return Person(
-        person_id=track.track_id,
+        person_id=track.track_id + 1,  # people count from 1
         label="inconclusive" if score is None else evidence(score, calibration),
         score=score,
         frames=len(track.frames),
@@ -167,8 +176,8 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
         if score is None
         else _interval([track], score, calibration, PoolingSpec(video="max")),
         reasons=() if reason is None else (reason,),
-        seen_ranges_seconds=seen_ranges(times),
-        segments=find_segments(times, frames.tolist(), _segment_rule(calibration))
+        seen_ranges_seconds=seen_ranges(times, max_gap_seconds),
+        segments=find_segments(times, frames.tolist(), _segment_rule(calibration, max_gap_seconds))
         if judged
         else (),
         frames_detail=tuple(
@@ -182,10 +191,14 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
     )
 
 
-def _segment_rule(calibration: Calibration) -> SegmentRule:
+def _segment_rule(calibration: Calibration, max_gap_seconds: float) -> SegmentRule:
     """Start at the video's threshold, keep down to half its odds."""
     odds = calibration.threshold / max(1e-12, 1 - calibration.threshold) / 2
-    return SegmentRule(start_score=calibration.threshold, keep_score=odds / (1 + odds))
+    return SegmentRule(
+        start_score=calibration.threshold,
+        keep_score=odds / (1 + odds),
+        max_gap_seconds=max_gap_seconds,
+    )
 
 
 def _interval(
