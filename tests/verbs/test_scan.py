@@ -180,7 +180,8 @@ def test_names_that_are_not_utf8_can_be_had_back_from_every_output(
     assert all(name in page for name in found)
     assert page.count('src="thumbnails/') == 1 == len(list((out / "thumbnails").rglob("*.jpg")))
     parquet = pytest.importorskip("pyarrow.parquet")
-    stored = parquet.read_table(out / "results.parquet").to_pylist()
+    with (out / "results.parquet").open("rb") as file:
+        stored = parquet.read_table(file).to_pylist()
     assert sorted(row["path"] for row in stored) == paths
 
 
