@@ -52,10 +52,10 @@ def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> 
         )
     warnings = []
     if cut:
-        text = f"{cut} detections are cut off by the picture's edge and are not used."
+        text = f"Not used: detections that the picture's edge cuts off ({cut})."
         warnings.append(Warn("face_cut_off", text))
     if small:
-        text = f"{small} detections were smaller than {spec.min_face_px} px and are not used."
+        text = f"Not used: detections smaller than {spec.min_face_px} px ({small})."
         warnings.append(Warn("face_below_minimum", text))
     tracks = tracker.tracks(spec.max_faces)
     return Extraction(tracks, seen, with_face, tuple(warnings))
