@@ -124,15 +124,24 @@ def kills(work: Path, command: list[str], options: argparse.Namespace) -> None:
     whole_seconds = watch([*command, "whole"], work, curve.look)
     curve.print()
     draw, killed = random.Random(options.seed), 0
-    for _ in range(options.kills):
+    while killed < options.kills:
         delay = draw.uniform(0.2, whole_seconds / options.kills)
-        process = subprocess.Popen([*command, "killed"], cwd=work, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += 1
-        process.wait()
+        with (work / "said").open("w+b") as said:
+            process = subprocess.Popen(
+                [*command, "killed"], cwd=work, stdout=subprocess.DEVNULL, stderr=said
+            )
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                killed += 1
+                continue
+            said.seek(0)
+            last = said.read().decode(errors="replace").splitlines()[-3:]
+        print(f"ended by itself with {process.returncode} after {killed} kills: {last}")
+        if process.returncode in (0, 3):  # nothing is left to do
+            break
     watch([*command, "killed"], work, lambda _: None)
     whole, again = results(work / "whole"), results(work / "killed")
     rows = (json.loads(line) for line in (work / "killed" / "journal.jsonl").open("rb"))
