@@ -6,8 +6,10 @@
 CLIPS and ODD are folders of videos; a folder of ``--files`` paths is made of them: the files,
 copies with a changed tail (which decode alike), copies with flipped bytes, cut off copies, exact
 copies, and things that are no files. A toy model judges, so that the time is that of reading,
-decoding and finding faces. `kills` prints the memory of the undisturbed scan by its progress, and
-whether the results are equal line by line; `speed` the ratio of two workers to one.
+decoding and finding faces, unless ``--model`` names another. `kills` prints the memory of the
+undisturbed scan by its progress, and whether the results are equal line by line; `speed` the ratio
+of two workers to one, by the clock and by processor time: where others use the machine, two workers
+get no two cores, and what counts is that a file costs them no more.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import struct
 import subprocess
@@ -42,6 +45,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--model", help="a bundled model's name or an .onnx file")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-kib", type=int, default=2**20, help="leave larger videos out")
@@ -52,7 +56,7 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        model = write_blueness(work / "toy.onnx")
+        model = options.model or write_blueness(work / "toy.onnx")
         command = [sys.executable, "-m", "unmask", "scan", "in", "--model", str(model)]
         command += ["--frames", str(options.frames)]
         if options.question == "kills":
@@ -120,15 +124,24 @@ def kills(work: Path, command: list[str], options: argparse.Namespace) -> None:
     whole_seconds = watch([*command, "whole"], work, curve.look)
     curve.print()
     draw, killed = random.Random(options.seed), 0
-    for _ in range(options.kills):
+    while killed < options.kills:
         delay = draw.uniform(0.2, whole_seconds / options.kills)
-        process = subprocess.Popen([*command, "killed"], cwd=work, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += 1
-        process.wait()
+        with (work / "said").open("w+b") as said:
+            process = subprocess.Popen(
+                [*command, "killed"], cwd=work, stdout=subprocess.DEVNULL, stderr=said
+            )
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                killed += 1
+                continue
+            said.seek(0)
+            last = said.read().decode(errors="replace").splitlines()[-3:]
+        print(f"ended by itself with {process.returncode} after {killed} kills: {last}")
+        if process.returncode in (0, 3):  # nothing is left to do
+            break
     watch([*command, "killed"], work, lambda _: None)
     whole, again = results(work / "whole"), results(work / "killed")
     rows = (json.loads(line) for line in (work / "killed" / "journal.jsonl").open("rb"))
@@ -146,23 +159,29 @@ def kills(work: Path, command: list[str], options: argparse.Namespace) -> None:
 def speed(work: Path, command: list[str], options: argparse.Namespace) -> None:
     """Rounds of one and of two workers in turn; the rate counts from a fifth of the files on."""
     rates: dict[int, list[float]] = {1: [], options.workers: []}
+    costs: dict[int, list[float]] = {1: [], options.workers: []}
     for _ in range(options.rounds):
         for workers, found in rates.items():
             out = work / "speed"
             clock = Clock(out, options.files)
+            before = processor_seconds()
             watch([*command, "--workers", str(workers), "--out", "speed"], work, clock.look, 0.02)
             first = options.files // 5
             seconds = clock.seconds(first)
             found.append((options.files - first) / seconds)
+            costs[workers].append((processor_seconds() - before) / options.files)
             busy = sum(judging_seconds(out)[first:])
             shutil.rmtree(out)
             print(
                 f"{workers} worker(s): {found[-1]:.2f} files/s, "
-                f"judging {busy / workers / seconds:.0%} of the time",
+                f"judging {busy / workers / seconds:.0%} of the time, "
+                f"{costs[workers][-1]:.3f} processor s a file",
                 flush=True,
             )
     best = {workers: max(found) for workers, found in rates.items()}
     print(f"ratio of the best rounds: {best[options.workers] / best[1]:.2f}")
+    dearer = min(costs[options.workers]) / min(costs[1])
+    print(f"a file costs {dearer:.2f} times the processor time, the start of the workers included")
 
 
 def watch(
@@ -179,6 +198,12 @@ def watch(
     if process.returncode not in (0, 3):
         raise SystemExit(f"the scan ended with {process.returncode}")
     return time.monotonic() - began
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has started and that have ended, theirs included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Clock:

@@ -261,6 +261,26 @@ def test_detect_tells_some_inputs_failed(
     assert "test.mp4: weak evidence" in text.out
 
 
+def test_names_that_are_not_utf8_give_strict_json(
+    run: Run, data: Path, tmp_path: Path, blue_model: Path
+) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xff\\.mp4")
+    odd.write_bytes((data / "test" / "real" / "test.mp4").read_bytes())
+    words = ("detect", odd, tmp_path / os.fsdecode(b"none\xfe.mp4"), "--model", blue_model)
+    done = run(*words, "--json", "--html", tmp_path / "pages", "--annotate", tmp_path / "films")
+    assert done.code == 3
+    first, second = (json.loads(line) for line in done.out.encode("utf-8").splitlines())
+    assert (first["input"]["name"], first["status"]) == ("a\\xff\\\\.mp4", "completed")
+    assert second["input"]["name"] == "none\\xfe.mp4"
+    assert "none\\xfe.mp4" in second["error"]["message"]
+    page = tmp_path / "pages" / os.fsdecode(b"a\xff\\.mp4.html")
+    assert "a\\xff\\\\.mp4" in page.read_text("utf-8")
+    assert (tmp_path / "films" / os.fsdecode(b"a\xff\\.mp4.mp4")).stat().st_size > 0
+    text = run(*words)
+    assert "a\\xff\\\\.mp4: weak evidence" in text.out
+    assert "none\\xfe.mp4: failed [media_not_found]" in text.out
+
+
 def test_doctor(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("doctor")

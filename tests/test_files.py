@@ -1,11 +1,46 @@
 import hashlib
+import multiprocessing
+import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
 from unmask.errors import MediaError, UnmaskError
-from unmask.files import atomic_path, sha256_file, sweep, write_json, write_text
+from unmask.files import (
+    atomic_path,
+    lock_folder,
+    path_text,
+    sha256_file,
+    sweep,
+    valid_text,
+    write_json,
+    write_text,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"plain \xc3\xbc.mp4", "plain ü.mp4"),
+        (b"odd\xff\xfe.mp4", "odd\\xff\\xfe.mp4"),
+        (b"odd\\xff.mp4", "odd\\\\xff.mp4"),
+        (b"\\\xff", "\\\\\\xff"),
+    ],
+)
+def test_any_name_becomes_text_and_can_be_had_back(name: bytes, text: str) -> None:
+    assert path_text(os.fsdecode(name)) == text
+    back = re.sub(
+        rb"\\(\\|x([0-9a-f]{2}))",
+        lambda found: bytes.fromhex(found[2].decode()) if found[2] else b"\\",
+        text.encode(),
+    )
+    assert back == name
+
+
+def test_sentences_keep_their_backslashes_and_lose_what_no_file_may_hold() -> None:
+    assert valid_text("C:\\a \udcff \ud800") == "C:\\a \\xff \ufffd"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -41,6 +76,37 @@ def test_writes_make_their_folder_and_hashes_agree(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b.txt"
     write_text(target, "grüß\n")
     assert sha256_file(target) == hashlib.sha256("grüß\n".encode()).hexdigest()
+
+
+def _try_to_lock(folder: Path, answer: "multiprocessing.Queue[str]") -> None:
+    try:
+        with lock_folder(folder, lambda holder: RuntimeError(holder)):
+            answer.put("got it")
+    except RuntimeError as error:
+        answer.put(str(error))
+
+
+def test_a_folder_is_held_by_one_process_which_says_who_it_is(tmp_path: Path) -> None:
+    answer: multiprocessing.Queue[str] = multiprocessing.get_context("fork").Queue()
+    folder = tmp_path / "new"
+
+    def other_process() -> str:
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=_try_to_lock, args=(folder, answer))
+        child.start()
+        said = answer.get(timeout=30)
+        child.join()  # as a fork it holds whatever this process holds
+        return said
+
+    with lock_folder(folder, lambda holder: RuntimeError(holder)):
+        assert other_process() == f"process {os.getpid()}"
+    assert other_process() == "got it"
+
+
+def test_a_folder_that_cannot_be_made_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        lock_folder(tmp_path / "file" / "below", lambda holder: RuntimeError(holder))
 
 
 def test_errors_survive_a_process_border() -> None:

@@ -29,6 +29,10 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file
 Words = Annotated[
     list[str] | None, typer.Argument(help="Settings as key.sub=value, e.g. loop.epochs=5.")
 ]
+TrustAnchors = Annotated[
+    Path | None,
+    typer.Option(help="PEM certificates of signers whose Content Credentials are trusted."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
 
 
@@ -208,10 +212,7 @@ def detect(
         Path | None,
         typer.Option(help="The video with boxes, scores and a timeline: an .mp4, or a folder."),
     ] = None,
-    trust_anchors: Annotated[
-        Path | None,
-        typer.Option(help="PEM certificates of signers whose Content Credentials are trusted."),
-    ] = None,
+    trust_anchors: TrustAnchors = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
@@ -275,12 +276,14 @@ def scan(
         int, typer.Option(min=512, help="A file that takes a worker beyond it is given up.")
     ] = 4096,
     thumbnails: Annotated[bool, typer.Option(help="Keep a small frame of each file.")] = True,
+    trust_anchors: TrustAnchors = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Judge files that failed once more.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge folders of files; ended at any moment and run again, it goes on."""
+    from unmask.media import read_trust_anchors
     from unmask.verbs.scan import scan as run
 
     if engine not in ("local", "ray"):
@@ -296,6 +299,7 @@ def scan(
         timeout_seconds=timeout_seconds,
         memory_limit_mib=memory_limit_mib,
         thumbnails=thumbnails,
+        trust_anchors=read_trust_anchors(trust_anchors) if trust_anchors else None,
         retry_failed=retry_failed,
     )
     if as_json:

@@ -1,15 +1,41 @@
-"""Files on disk: hashes, atomic writes, JSON that machines can trust."""
+"""Files on disk: names as text, hashes, atomic writes, locks, JSON that machines can trust."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def path_text(path: str) -> str:
+    """A path or file name as text that every program can read, and turn back.
+
+    Names are bytes that need not be UTF-8; Python keeps such bytes as lone surrogates, which no
+    UTF-8 file and no strict JSON may hold. Each becomes ``\\xNN``, and a backslash becomes two, so
+    that the one can be told from the other.
+    """
+    return valid_text(path.replace("\\", "\\\\"))
+
+
+def valid_text(text: str) -> str:
+    """Text without lone surrogates: a byte of a file's name as ``\\xNN``, others as U+FFFD.
+
+    Unlike `path_text` for sentences in which a name stands: nothing else changes.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        byte = ord(found[0]) - 0xDC00
+        return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else "\ufffd"
+
+    return _SURROGATE.sub(written, text)
 
 
 def sha256_file(path: Path) -> str:
@@ -67,6 +93,42 @@ def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as indented JSON atomically; NaN and infinity raise ValueError."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
+
+
+def lock_folder(folder: Path, taken: Callable[[str], Exception]) -> IO[str]:
+    """Hold a folder, which is made, for this process; the lock ends with the file or the process.
+
+    The file ``.lock`` in it names its holder. Only for POSIX systems.
+
+    Args:
+        folder: what to hold.
+        taken: makes the error to raise from the name of the process that holds it.
+
+    Returns:
+        The open file that is the lock.
+
+    Raises:
+        Exception: that of ``taken``.
+        OSError: the folder cannot be written to.
+    """
+    import fcntl  # not on Windows, where what others wrote can be read all the same
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise taken(holder) from error
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def fsync(path: Path) -> None:

@@ -28,6 +28,9 @@ Evidence = Literal[
     "very_strong_evidence",
 ]
 
+STRETCH_STEP_SECONDS = 2.0
+"""Frames up to this far apart are taken to show what lies between them."""
+
 REAL, FAKE = 0, 1  # the manifest's labels: 1 = manipulated
 
 
@@ -221,6 +224,15 @@ class Segment:
     end_seconds: float
     score: float
     """Mean calibrated score within, 0-1."""
+    frames: int
+    """Frames that were looked at within."""
+    longest_step_seconds: float
+    """The longest time between two neighbouring ones: what lies there was not seen."""
+
+    @property
+    def coarse(self) -> bool:
+        """Whether its frames lie so far apart that it tells where to look, not what was seen."""
+        return self.longest_step_seconds > STRETCH_STEP_SECONDS
 
 
 @dataclass(frozen=True)
@@ -228,6 +240,7 @@ class Person:
     """One person's part of a verdict."""
 
     person_id: int
+    """From 1, the most prominent first; the number by which every output calls this person."""
     label: Evidence
     score: float | None
     """Calibrated P(manipulated), 0-1; None where it was not judged."""

@@ -1,5 +1,6 @@
 """Model files: what is saved comes back, what is foreign is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,14 @@ from safetensors.torch import save_file
 
 from unmask.config import ClipSpec, ModelConfig, TrainConfig
 from unmask.errors import ModelError
-from unmask.models import Detector, build, load_checkpoint, load_detector, save_model
+from unmask.models import (
+    Detector,
+    build,
+    load_checkpoint,
+    load_detector,
+    save_calibrated,
+    save_model,
+)
 
 CONFIG = TrainConfig(
     clip=ClipSpec(frames=2, size_px=32),
@@ -35,6 +43,19 @@ def test_it_comes_back_whole(saved: tuple[Detector, Path, Path], suffix: str) ->
     assert about.metrics == {"val_auc_video": 0.75}
     assert (about.name, about.version) == ("first", "1")
     assert not loaded.training
+    state = detector.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_another_calibration_leaves_the_rest_as_it_was(
+    saved: tuple[Detector, Path, Path], suffix: str
+) -> None:
+    detector, pth, _ = saved
+    read, about = load_checkpoint(pth)
+    save_calibrated(pth, read, replace(about, version="2"), {"temperature": 3.0})
+    loaded, after = load_checkpoint(pth.with_suffix(suffix))
+    assert after == replace(about, version="2", calibration={"temperature": 3.0})
     state = detector.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
 

@@ -57,7 +57,7 @@ def test_boxes_stand_where_the_faces_are(
         time, image = min(annotated, key=lambda pair: abs(pair[0] - frame["time_seconds"]))
         assert time == pytest.approx(frame["time_seconds"], abs=1e-3)
         x0, y0, x1, y1 = (round(value) for value in frame["box_xyxy_px"])
-        drawn = near(image[:400], PEOPLE[person.person_id])
+        drawn = near(image[:400], PEOPLE[person.person_id - 1])
         left, right = (
             drawn[y0 + 10 : y1 - 10, x0 - 2 : x0 + 3],
             drawn[y0 + 10 : y1 - 10, x1 - 2 : x1 + 3],
@@ -153,7 +153,7 @@ def test_frames_looked_at_too_seldom_are_told(tmp_path: Path) -> None:
     detail = tuple(
         {"time_seconds": 19.0 * k, "box_xyxy_px": [0, 0, 9, 9], "score": 0.1} for k in range(3)
     )
-    seldom = Person(0, "inconclusive", None, 3, 20.0, frames_detail=detail)
+    seldom = Person(1, "inconclusive", None, 3, 20.0, frames_detail=detail)
     warns = write_annotated(tmp_path / "out.mp4", source, replace(NOTHING, people=(seldom,)))
     assert [warn.code for warn in warns] == ["boxes_sparse"]
 

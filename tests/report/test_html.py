@@ -16,7 +16,7 @@ from unmask.faces import FaceDetector
 from unmask.inference import Model
 from unmask.report.html import _place, verdict_html, write_html
 from unmask.report.json import as_dict
-from unmask.types import Verdict, Warn
+from unmask.types import Segment, Verdict, Warn
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 FAILED = Verdict(
@@ -148,6 +148,21 @@ def test_weak_evidence_is_not_shown_as_authentic(verdict: Verdict) -> None:
     assert "Weak evidence of face manipulation" in text
     assert "never of authenticity" in text
     assert not re.search(r"\b(genuine|is authentic|is real)\b", text, re.IGNORECASE)
+
+
+def test_a_stretch_of_frames_far_apart_says_so(verdict: Verdict) -> None:
+    frames = tuple(
+        {"time_seconds": 20.0 * k, "box_xyxy_px": [0, 0, 9, 9], "score": 0.9} for k in range(4)
+    )
+    far = replace(
+        verdict.people[0], score=0.9, segments=(Segment(0.0, 60.0, 0.9, 4, 20.0),),
+        frames_detail=frames,
+    )  # fmt: skip
+    page = verdict_html(replace(verdict, people=(far,)))
+    assert "4 frames up to 20 s apart" in page
+    assert page.count('<rect class="coarse"') == 1
+    assert '<rect class="suspicious"' not in page
+    assert "frames up to" not in verdict_html(verdict)
 
 
 def test_no_face_no_number(verdict: Verdict) -> None:

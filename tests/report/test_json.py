@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ JUDGED = Verdict(
     },
     people=(
         Person(
-            person_id=0, label="strong_evidence", score=0.83, frames=60, median_face_px=142.04,
+            person_id=1, label="strong_evidence", score=0.83, frames=60, median_face_px=142.04,
             interval=(0.71, 0.9), seen_ranges_seconds=((0.04, 28.12345),),
-            segments=(Segment(3.2, 7.9, 0.95),),
+            segments=(Segment(3.2, 7.9, 0.95, 9, 0.6),),
             frames_detail=(
                 {"time_seconds": 3.24, "box_xyxy_px": [412.0, 220.0, 590.0, 470.0], "score": 0.97},
             ),
@@ -88,8 +89,11 @@ def test_the_facts_stand_under_their_names() -> None:
     assert tree["verdict"]["score"] == 0.83
     assert tree["verdict"]["interval"] == [0.71, 0.9]
     assert tree["people"][0]["segments"] == [
-        {"start_seconds": 3.2, "end_seconds": 7.9, "score": 0.95}
-    ]
+        {
+            "start_seconds": 3.2, "end_seconds": 7.9, "score": 0.95, "frames": 9,
+            "longest_step_seconds": 0.6,
+        }
+    ]  # fmt: skip
     assert tree["verdict"]["cut_points"] == {
         "moderate_evidence": 0.62, "strong_evidence": 0.77, "very_strong_evidence": 0.93,
     }  # fmt: skip
@@ -97,6 +101,17 @@ def test_the_facts_stand_under_their_names() -> None:
     assert tree["people"][0]["seen_ranges_seconds"] == [[0.04, 28.123]]
     assert tree["input"]["name"] == "clip ü.mp4"
     assert tree["provenance"] == {"c2pa": None}
+
+
+def test_a_name_that_is_not_utf8_stays_strict_json() -> None:
+    message = f"There is no {os.fsdecode(b'/a/b' + bytes([255]) + b'.mp4')}."
+    failed = replace(
+        ABSTAINED, status="failed", text=message, reasons=(Warn("media_not_found", message),),
+        label="inconclusive", error={"code": "media_not_found", "message": message, "hint": ""},
+    )  # fmt: skip
+    tree = json.loads(verdict_json(failed).encode("utf-8"))
+    assert tree["error"]["message"] == "There is no /a/b\\xff.mp4."
+    Draft202012Validator(SCHEMA).validate(tree)
 
 
 def broken(section: str, key: str, value: object) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_the_map_is_bright_where_the_model_looked(
     frames = key_frames(crowd, verdict, model=model, faces=faces)
     by_person = {c.person_id: c for f in frames for c in f.close_ups}
     blue = max(verdict.people, key=lambda p: p.score or 0).person_id
-    hot, cold = decoded(by_person[blue].heat_jpeg), decoded(by_person[1 - blue].heat_jpeg)
+    hot, cold = decoded(by_person[blue].heat_jpeg), decoded(by_person[3 - blue].heat_jpeg)
     colourful = [int(np.ptp(picture, axis=2).mean()) for picture in (hot, cold)]
     assert colourful[0] > 60
     assert colourful[1] < 15  # grey: nothing speaks for manipulation

@@ -12,7 +12,7 @@ def person(*frames: tuple[float, float, float | None]) -> Motion:
         {"time_seconds": time, "box_xyxy_px": [x, 0.0, x + 100, 100.0], "score": score}
         for time, x, score in frames
     )
-    return Motion(Person(0, "weak_evidence", 0.1, len(frames), 100.0, frames_detail=detail))
+    return Motion(Person(1, "weak_evidence", 0.1, len(frames), 100.0, frames_detail=detail))
 
 
 def left(motion: Motion, time: float) -> float | None:

@@ -23,10 +23,10 @@ SHA = "ab" * 32
 
 def result(path: str = "/in/a.mp4", score: float | None = 0.8, **changes: Any) -> dict[str, Any]:
     people = (
-        Person(0, "strong_evidence", 0.8, 4, 90.0, segments=(Segment(1.0, 3.0, 0.9),),
+        Person(1, "strong_evidence", 0.8, 4, 90.0, segments=(Segment(1.0, 3.0, 0.9, 4, 0.5),),
                frames_detail=({"time_seconds": 0.4, "box_xyxy_px": [40, 20, 80, 70], "score": 0.9},
                               {"time_seconds": 0.0, "box_xyxy_px": [0, 0, 9, 9], "score": 0.1})),
-        Person(1, "weak_evidence", 0.2, 4, 60.0, segments=(Segment(2.5, 4.0, 0.7),)),
+        Person(1, "weak_evidence", 0.2, 4, 60.0, segments=(Segment(2.5, 4.0, 0.7, 4, 0.5),)),
     )  # fmt: skip
     verdict = Verdict(
         status="completed", input={"name": Path(path).name, "sha256": SHA},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +24,10 @@ JUDGED = Verdict(
         "analysed_ranges_seconds": [(0.0, 28.7)],
     },
     people=(
-        Person(0, "strong_evidence", 0.834, 60, 142.0, (Segment(3.2, 7.9, 0.95),)),
-        Person(1, "inconclusive", None, 3, 30.0),
+        Person(1, "strong_evidence", 0.834, 60, 142.0, (Segment(3.2, 7.9, 0.95, 9, 0.6),)),
+        Person(2, "inconclusive", None, 3, 30.0),
     ),
-    reasons=(Warn("too_few_frames", "Person 1 shows in 3 frames; 4 are needed."),),
+    reasons=(Warn("too_few_frames", "Person 2 shows in 3 frames; 4 are needed."),),
     model={"name": "unmask-lite", "version": "1.0"},
     warnings=(Warn("hdr_tone_not_mapped", "Colours may be pale."),),
     limitations=("Trained on face swaps.",),
@@ -38,15 +39,31 @@ def test_the_answer_comes_first_and_then_what_it_rests_on() -> None:
     assert verdict_text(JUDGED).splitlines() == [
         "clip.mp4: strong evidence (score 0.83 [0.71, 0.90], threshold 0.62)",
         "  Strong evidence of face manipulation in 1 of 2 people. For human review.",
-        "  person 0   0.83     strong evidence; 60 frames, face 142 px; suspicious 3.2-7.9 s",
-        "  person 1   no score inconclusive; 3 frames, face 30 px",
-        "  reason     Person 1 shows in 3 frames; 4 are needed.",
+        "  person 1   0.83     strong evidence; 60 frames, face 142 px; suspicious 3.2-7.9 s",
+        "  person 2   no score inconclusive; 3 frames, face 30 px",
+        "  reason     Person 2 shows in 3 frames; 4 are needed.",
         "  looked at  64 frames, 61 with a face (0.0-28.7 s); the file is damaged, the rest could "
         "not be read",
         "  model      unmask-lite 1.0; 1.6 s on cpu",
         "  warning    Colours may be pale. [hdr_tone_not_mapped]",
         "  note       Trained on face swaps.",
     ]
+
+
+def test_frames_far_apart_are_told_as_such() -> None:
+    far = replace(JUDGED.people[0], segments=(Segment(28.1, 66.2, 0.95, 3, 18.8),))
+    text = verdict_text(replace(JUDGED, people=(far,)))
+    assert "suspicious 28.1-66.2 s (3 frames up to 19 s apart)" in text
+
+
+def test_no_number_is_rounded_to_certainty() -> None:
+    people = (replace(JUDGED.people[0], score=0.9996), replace(JUDGED.people[0], score=0.0004))
+    sure = replace(JUDGED, score=0.9996, interval=(0.003, 0.9999), threshold=0.994, people=people)
+    lines = verdict_text(sure).splitlines()
+    numbers = "(score > 0.99 [< 0.01, > 0.99], threshold > 0.99)"
+    assert lines[0] == f"clip.mp4: strong evidence {numbers}"
+    assert lines[2].startswith("  person 1   > 0.99   strong evidence;")
+    assert lines[3].startswith("  person 1   < 0.01   strong evidence;")
 
 
 def test_a_score_that_is_no_probability_is_marked() -> None:
@@ -76,6 +93,17 @@ def test_a_failure_names_code_and_next_step() -> None:
 def test_a_file_name_cannot_steer_the_terminal() -> None:
     text = verdict_text(replace(JUDGED, input={"name": "a\x1b[2Jb\nc.mp4"}))
     assert text.splitlines()[0].startswith("a\ufffd[2Jb\ufffdc.mp4: strong evidence")
+
+
+def test_a_name_that_is_not_utf8_is_written_out() -> None:
+    message = f"There is no {os.fsdecode(bytes([0xFF]))}.mp4."
+    failed = Verdict(
+        "failed", {"name": "a\\xff.mp4"}, "inconclusive", None, "x",
+        error={"code": "c", "message": message, "hint": ""},
+    )  # fmt: skip
+    assert verdict_text(failed).splitlines() == [
+        "a\\xff.mp4: failed [c]", "  There is no \\xff.mp4.",
+    ]  # fmt: skip
 
 
 def test_the_experiment_report_holds_the_numbers() -> None:

@@ -36,14 +36,23 @@ def test_a_persons_row() -> None:
         for time, score in [(0, 0.0), (1, 0.5), (2, 1.0), (8, 0.25), (9, 0.25)]
     ]
     person = Person(
-        3, "weak_evidence", 0.4, 5, 80.0, (Segment(1.0, 2.5, 0.75),), tuple(frames),
+        3, "weak_evidence", 0.4, 5, 80.0, (Segment(1.0, 2.5, 0.75, 3, 0.5),), tuple(frames),
         seen_ranges_seconds=((0.0, 2.0), (8.0, 9.0)),
     )  # fmt: skip
     row = track(person, 10.0)
     assert row.lines == ("M0.00 100.00 L10.00 50.00 L20.00 0.00", "M80.00 75.00 L90.00 75.00")
     assert row.dots.count("M") == 5
-    assert row.segments == ((10.0, 15.0),)
+    assert (row.segments, row.coarse) == (((10.0, 15.0),), ())
     assert row.seen == ((0.0, 20.0), (80.0, 10.0))
+
+
+def test_frames_far_apart_are_no_stretch_that_was_seen() -> None:
+    person = Person(
+        1, "weak_evidence", 0.4, 5, 80.0,
+        (Segment(10.0, 30.0, 0.9, 3, 9.0), Segment(50.0, 51.0, 0.9, 3, 0.5)),
+    )  # fmt: skip
+    row = track(person, 100.0)
+    assert (row.segments, row.coarse) == (((50.0, 1.0),), ((10.0, 20.0),))
 
 
 def test_the_axis_ends_with_the_last_thing_known() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from unmask.scoring import SegmentRule, find_segments
+from unmask.scoring.segments import longest_gap_seconds
 
 RULE = SegmentRule(start_score=0.8, keep_score=0.5)
 
@@ -38,9 +41,35 @@ def test_a_gap_in_which_the_face_was_away_splits() -> None:
     assert [(a, b) for a, b, _ in spans(times, [0.9] * 6)] == [(0, 1), (10, 11)]
 
 
-def test_sparse_sampling_is_no_gap() -> None:
+def test_sparse_sampling_is_no_gap_and_says_how_sparse_it_is() -> None:
     times = np.arange(0, 600, 20.0).tolist()  # 30 frames of ten minutes
-    assert [(a, b) for a, b, _ in spans(times, [0.9] * 30)] == [(0, 580)]
+    rule = replace(RULE, max_gap_seconds=longest_gap_seconds(20.0))
+    (found,) = find_segments(times, [0.9] * 30, rule)
+    assert (found.start_seconds, found.end_seconds) == (0, 580)
+    assert (found.frames, found.longest_step_seconds, found.coarse) == (30, 20.0, True)
+
+
+def test_a_stretch_says_of_how_many_frames_it_is() -> None:
+    (found,) = find_segments([0, 0.5, 1, 2.5, 3], [0.1, 0.9, 0.9, 0.9, 0.1], RULE)
+    assert (found.frames, found.longest_step_seconds, found.coarse) == (3, 1.5, False)
+
+
+def test_two_frames_far_apart_in_a_finely_sampled_video_are_no_stretch() -> None:
+    rule = replace(RULE, max_gap_seconds=longest_gap_seconds(0.5))
+    assert find_segments([0.0, 100.0, 200.0], [0.9, 0.9, 0.9], rule) == ()
+
+
+def test_moments_that_lie_evenly_but_wider_than_was_looked_are_not_joined() -> None:
+    rule = replace(RULE, max_gap_seconds=longest_gap_seconds(20.0))
+    assert find_segments([0.0, 180.0, 360.0, 540.0], [0.9] * 4, rule) == ()
+    (found,) = find_segments([0.0, 20.0, 60.0, 540.0], [0.9] * 4, rule)  # one frame without a face
+    assert (found.start_seconds, found.frames, found.longest_step_seconds) == (0.0, 3, 40.0)
+
+
+def test_the_ends_reach_no_further_than_a_second_into_what_nobody_saw() -> None:
+    rule = replace(RULE, max_gap_seconds=longest_gap_seconds(20.0))
+    (found,) = find_segments([0.0, 20.0, 40.0, 60.0], [0.1, 0.9, 0.9, 0.1], rule)
+    assert (found.start_seconds, found.end_seconds) == (19.0, 41.0)
 
 
 def test_no_frame_no_segment() -> None:

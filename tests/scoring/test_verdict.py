@@ -59,6 +59,12 @@ def test_one_manipulated_of_two_people() -> None:
     assert (verdict.threshold, verdict.expected_bpcer) == (0.6, 0.05)
 
 
+def test_people_count_from_one_in_every_sentence() -> None:
+    verdict = judge(video(track(0, -3.0), track(1, 4.0, size=20.0)), FITTED)
+    assert [person.person_id for person in verdict.people] == [1, 2]
+    assert verdict.reasons[0].message.startswith("Person 2's face is 20 px")
+
+
 def test_weak_evidence_is_not_called_authentic() -> None:
     verdict = judge(video(track(0, -3.0)), FITTED)
     assert verdict.label == "weak_evidence"
@@ -193,6 +199,16 @@ def test_a_person_is_seen_in_stretches() -> None:
     )
     (person,) = judge(video(TrackScore(0, 1.0, gap, 100.0)), FITTED).people
     assert person.seen_ranges_seconds == ((0.0, 3.5), (24.0, 27.5))
+
+
+def test_a_long_video_is_judged_in_its_own_steps() -> None:
+    frames = tuple(FrameScore(20.0 * k, (0.0, 0.0, 100.0, 100.0), 4.0) for k in range(30))
+    seldom = VideoScore(4.0, (TrackScore(0, 4.0, frames, 100.0),))
+    (known,) = judge(seldom, FITTED, step_seconds=20.0).people
+    assert [(s.frames, s.longest_step_seconds) for s in known.segments] == [(30, 20.0)]
+    assert known.seen_ranges_seconds == ((0.0, 580.0),)
+    (unknown,) = judge(seldom, FITTED).people
+    assert unknown.segments == ()
 
 
 def test_the_scale_goes_with_the_verdict() -> None:

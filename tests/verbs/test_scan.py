@@ -116,7 +116,7 @@ def test_everything_in_a_folder_has_one_outcome(folder: Path, tmp_path: Path, mo
         "empty.mp4": "media_empty",
         "link.mp4": "weak_evidence",
         "nobody.mp4": "not_applicable",
-        "odd\ufffd\n<b>.mp4": "weak_evidence",
+        "odd\\xff\n<b>.mp4": "weak_evidence",
         "person0.mp4": "weak_evidence",
         "pipe.mp4": "media_not_regular",
     }
@@ -125,7 +125,7 @@ def test_everything_in_a_folder_has_one_outcome(folder: Path, tmp_path: Path, mo
     assert {name: others for name, others in copies.items() if others} == {
         "again.mp4": ["person1.mp4"],
         "link.mp4": ["person2.mp4"],
-        "odd\ufffd\n<b>.mp4": ["person3.mp4"],
+        "odd\\xff\n<b>.mp4": ["person3.mp4"],
     }
     assert [name_of(r) for r in found] == [r["input"]["name"] for r in found]
     assert all(r["input"]["sha256"] for r in found if r["error"] is None)
@@ -158,6 +158,46 @@ def test_the_tables_and_the_page_hold_every_path(folder: Path, tmp_path: Path, m
     assert page.count("<tr data-path=") == report.files
     assert "<b>.mp4" not in page  # a name is text, whatever is in it
     assert page.count('src="thumbnails/') == 5 == len(list((out / "thumbnails").rglob("*.jpg")))
+
+
+def test_names_that_are_not_utf8_can_be_had_back_from_every_output(
+    films: Path, tmp_path: Path, model: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / os.fsdecode(b"out\xff")
+    folder.mkdir()
+    shutil.copy(films / "person0.mp4", folder / os.fsdecode(b"\xff\\xff.mp4"))
+    (folder / os.fsdecode(b"bad\xfe.mp4")).touch()
+    words = ["scan", str(folder), "--out", str(out), "--model", str(model), "--frames", "8"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 3, done.output
+    assert "out\\xff: 2 files" in done.output
+    found = {result["input"]["name"]: result for result in results(out)}
+    assert set(found) == {"\\xff\\\\xff.mp4", "bad\\xfe.mp4"}
+    assert found["bad\\xfe.mp4"]["error"]["message"].endswith("bad\\xfe.mp4 is empty.")
+    paths = sorted(result["file"]["path"] for result in found.values())
+    assert sorted(row["path"] for row in table(out)) == paths
+    page = (out / "index.html").read_text("utf-8")
+    assert all(name in page for name in found)
+    assert page.count('src="thumbnails/') == 1 == len(list((out / "thumbnails").rglob("*.jpg")))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with (out / "results.parquet").open("rb") as file:
+        stored = parquet.read_table(file).to_pylist()
+    assert sorted(row["path"] for row in stored) == paths
+
+
+def test_trust_anchors_reach_the_workers_and_are_a_setting(
+    films: Path, tmp_path: Path, model: Path
+) -> None:
+    pytest.importorskip("c2pa")
+    out, anchors = tmp_path / "out", tmp_path / "roots.pem"
+    anchors.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    words = ["scan", str(films / "person0.mp4"), "--out", str(out), "--model", str(model)]
+    done = CliRunner().invoke(app, [*words, "--frames", "8", "--trust-anchors", str(anchors)])
+    assert done.exit_code == 0, done.output
+    assert [result["provenance"]["c2pa"]["trust_list"] for result in results(out)] == [True]
+    with pytest.raises(ScanError, match="trust_anchors was") as caught:
+        run(films, out, model)
+    assert caught.value.code == "scan_settings"
 
 
 def test_a_second_run_judges_nothing_and_a_third_what_has_changed(

@@ -38,7 +38,7 @@ from unmask.clips.store import (
 )
 from unmask.config import ClipSpec, to_dict
 from unmask.errors import StoreError
-from unmask.files import fsync, write_json
+from unmask.files import fsync, lock_folder, write_json
 from unmask.types import Clip
 
 SHARD_BYTES = 512 * 2**20
@@ -69,7 +69,7 @@ class StoreWriter:
         self._index: IO[bytes]
         _refuse_foreign(path)
         with self._disk():
-            self._lock = _lock(path)
+            self._lock = lock_folder(path, lambda holder: _taken(path, holder))
         try:
             with self._disk():
                 self._create_or_check()
@@ -229,22 +229,12 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _lock(store: Path) -> IO[bytes]:
-    """An open file that holds the store for this process; the lock dies with it."""
-    import fcntl  # not on Windows, where stores can be read but not written
-
-    store.mkdir(parents=True, exist_ok=True)
-    file = (store / ".lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise StoreError(
-            f"Another process is writing {store}.",
-            code="store_locked",
-            hint="Wait for it to finish, or name another folder.",
-        ) from error
-    return file
+def _taken(store: Path, holder: str) -> StoreError:
+    return StoreError(
+        f"Another process is writing {store} ({holder}).",
+        code="store_locked",
+        hint="Wait for it to finish, or name another folder.",
+    )
 
 
 def _open_at(path: Path, length: int) -> IO[bytes]:

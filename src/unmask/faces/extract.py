@@ -57,13 +57,11 @@ class Gathering:
         """The people so far."""
         warnings = []
         if self._cut:
-            text = f"{self._cut} detections are cut off by the picture's edge and are not used."
+            text = f"Not used: detections that the picture's edge cuts off ({self._cut})."
             warnings.append(Warn("face_cut_off", text))
         if self._small:
-            text = (
-                f"{self._small} detections were smaller than {self._spec.min_face_px} px and are "
-                "not used."
-            )
+            least = self._spec.min_face_px
+            text = f"Not used: detections smaller than {least} px ({self._small})."
             warnings.append(Warn("face_below_minimum", text))
         tracks = self._tracker.tracks(self._spec.max_faces)
         return Extraction(tracks, self._seen, self._with_face, tuple(warnings))

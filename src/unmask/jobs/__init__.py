@@ -5,7 +5,7 @@ or eat its memory without harm to the rest, and `Journal` remembers every outcom
 """
 
 from unmask.jobs.cluster import run_on_ray
-from unmask.jobs.inputs import Found, Inputs, find_inputs, shown
+from unmask.jobs.inputs import Found, Inputs, find_inputs
 from unmask.jobs.journal import Journal
 from unmask.jobs.workers import Outcome, TaskLimits, run_tasks
 
@@ -18,5 +18,4 @@ __all__ = [
     "find_inputs",
     "run_on_ray",
     "run_tasks",
-    "shown",
 ]

@@ -98,11 +98,6 @@ def find_inputs(
     )
 
 
-def shown(path: str) -> str:
-    """A path for people and UTF-8 files: bytes that are no text become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def _read_list(file: str | Path) -> list[str]:
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else Path(file).read_bytes()

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from unmask.clips import STILL_SUFFIXES
 from unmask.errors import ScanError
-from unmask.files import fsync, write_json
+from unmask.files import fsync, lock_folder, write_json
 from unmask.jobs.inputs import Found
 
 FORMAT = 1
@@ -212,26 +212,21 @@ def _create_or_check(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _lock(folder: Path) -> IO[bytes]:
+def _lock(folder: Path) -> IO[str]:
     """An open file that holds the folder for this process; the lock dies with it."""
-    import fcntl  # not on Windows
+
+    def taken(holder: str) -> ScanError:
+        return ScanError(
+            f"Another process is scanning into {folder} ({holder}).",
+            code="scan_locked",
+            hint="Wait for it to finish, or name another folder with --out.",
+        )
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("ab")
+        return lock_folder(folder, taken)
     except OSError as error:
         raise ScanError(
             f"Cannot write into {folder}: {error.strerror}.",
             code="scan_out",
             hint="Name another folder with --out.",
         ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ScanError(
-            f"Another process is scanning into {folder}.",
-            code="scan_locked",
-            hint="Wait for it to finish, or name another folder with --out.",
-        ) from error
-    return file

@@ -47,6 +47,13 @@ class Coverage:
     """Times covered by the frames handed out, ascending; a wide gap between frames splits them."""
     warnings: tuple[Warn, ...]
 
+    @property
+    def step_seconds(self) -> float:
+        """Mean time between neighbouring frames that were handed out; 0.0 where there is none."""
+        spans = self.analysed_ranges_seconds
+        steps = self.frames_analysed - len(spans)
+        return sum(end - start for start, end in spans) / steps if steps > 0 else 0.0
+
 
 class Video:
     """An opened video; made by `open_video`."""

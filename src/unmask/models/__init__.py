@@ -4,7 +4,13 @@
 `load_detector` carry one through files. docs/models.md describes the parts and their weights.
 """
 
-from unmask.models.checkpoint_file import Checkpoint, load_checkpoint, load_detector, save_model
+from unmask.models.checkpoint_file import (
+    Checkpoint,
+    load_checkpoint,
+    load_detector,
+    save_calibrated,
+    save_model,
+)
 from unmask.models.detector import Detector, Output
 from unmask.models.losses import PatchTargets, build_loss, distillation
 from unmask.models.registry import DETECTORS, Summary, build, summary
@@ -21,6 +27,7 @@ __all__ = [
     "distillation",
     "load_checkpoint",
     "load_detector",
+    "save_calibrated",
     "save_model",
     "summary",
 ]

@@ -84,6 +84,32 @@ def save_model(
         ) from error
 
 
+def save_calibrated(
+    path_pth: Path, model: Detector, about: Checkpoint, calibration: dict[str, Any]
+) -> None:
+    """Write a model that was read from a file with another calibration, and all else as it was.
+
+    Args:
+        path_pth: where to; the ``.safetensors`` goes beside it.
+        model: on any device.
+        about: what its file said, with the name and version that it shall have.
+        calibration: plain JSON values.
+
+    Raises:
+        RunError: as `save_model`.
+    """
+    save_model(
+        path_pth,
+        path_pth.with_suffix(".safetensors"),
+        model,
+        about.config,
+        calibration=calibration,
+        metrics=about.metrics,
+        name=about.name,
+        version=about.version,
+    )
+
+
 def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:
     """The detector of a ``.pth`` or ``.safetensors`` file, in eval mode, and all that it says.
 

@@ -48,7 +48,7 @@ class Preview:
         """The crops of its clips."""
         if not self.clips:
             return None
-        captions = [f"person {clip.track_id}" for clip in self.clips]
+        captions = [f"person {clip.track_id + 1}" for clip in self.clips]
         return Picture.of(contact_sheet(self.clips, captions), f"{self.path}: crops")
 
     def table(self) -> Table:

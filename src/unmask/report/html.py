@@ -21,7 +21,7 @@ from unmask.report.json import as_dict, verdict_json
 from unmask.report.keyframes import KeyFrame, key_frames
 from unmask.report.text import WORDS, short_score
 from unmask.report.timeline import Track, clock, span_seconds, ticks, track
-from unmask.types import Verdict
+from unmask.types import STRETCH_STEP_SECONDS, Verdict
 
 _ZONES = ("weak_evidence", "moderate_evidence", "strong_evidence", "very_strong_evidence")
 COLOURS = 6
@@ -89,6 +89,7 @@ def verdict_html(
         threshold_y=None if threshold is None else 100 - 100 * threshold,
         scale=_scale(verdict),
         zones=_ZONES,
+        far_apart_seconds=STRETCH_STEP_SECONDS,
         step_seconds=_step_seconds(verdict),
         json_uri=Markup("data:application/json;base64,") + _base64(verdict_json(verdict).encode()),
     )
@@ -165,13 +166,13 @@ def _template() -> Template:
         "share": lambda value: "not known" if value is None else f"{100 * value:.1f} %",
         "size": _size,
         "jpeg": lambda content: Markup("data:image/jpeg;base64,") + _base64(content),
-        "colour": lambda person_id: person_id % COLOURS,
+        "colour": lambda person_id: (person_id - 1) % COLOURS,
     }
     return environment.get_template("verdict.html")
 
 
 def _score(value: float | None) -> str:
-    return short_score(value).replace(">", "over ").replace("<", "under ")
+    return short_score(value).replace(">", "over").replace("<", "under")
 
 
 def _range(bounds: Sequence[float]) -> str:

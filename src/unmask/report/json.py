@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from unmask.files import valid_text
 from unmask.types import Person, Verdict, Warn
 
 SCHEMA_VERSION = "1.0"
@@ -29,31 +30,45 @@ _RUNTIME: dict[str, Any] = dict.fromkeys(("tool_version", "decoder", "device", "
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:
     """Plain values of the documented schema; finite numbers, score null where there is none."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": verdict.status,
-        "input": {**_INPUT, **verdict.input},
-        "verdict": {
-            "label": verdict.label,
-            "score": _score(verdict.score),
-            "calibrated": verdict.calibrated,
-            "interval": _interval(verdict.interval),
-            "threshold": _score(verdict.threshold),
-            "expected_bpcer": _score(verdict.expected_bpcer),
-            "expected_apcer": _score(verdict.expected_apcer),
-            "cut_points": _cut_points(verdict),
-            "reasons": _warns(verdict.reasons),
-            "text": verdict.text,
-        },
-        "coverage": {**_COVERAGE, **verdict.coverage},
-        "people": [_person(person) for person in verdict.people],
-        "model": {**_MODEL, **verdict.model},
-        "provenance": {"c2pa": None if verdict.provenance is None else dict(verdict.provenance)},
-        "warnings": _warns(verdict.warnings),
-        "limitations": list(verdict.limitations),
-        "runtime": {**_RUNTIME, **verdict.runtime},
-        "error": None if verdict.error is None else dict(verdict.error),
-    }
+    tree: dict[str, Any] = _valid(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "status": verdict.status,
+            "input": {**_INPUT, **verdict.input},
+            "verdict": {
+                "label": verdict.label,
+                "score": _score(verdict.score),
+                "calibrated": verdict.calibrated,
+                "interval": _interval(verdict.interval),
+                "threshold": _score(verdict.threshold),
+                "expected_bpcer": _score(verdict.expected_bpcer),
+                "expected_apcer": _score(verdict.expected_apcer),
+                "cut_points": _cut_points(verdict),
+                "reasons": _warns(verdict.reasons),
+                "text": verdict.text,
+            },
+            "coverage": {**_COVERAGE, **verdict.coverage},
+            "people": [_person(person) for person in verdict.people],
+            "model": {**_MODEL, **verdict.model},
+            "provenance": {
+                "c2pa": None if verdict.provenance is None else dict(verdict.provenance)
+            },
+            "warnings": _warns(verdict.warnings),
+            "limitations": list(verdict.limitations),
+            "runtime": {**_RUNTIME, **verdict.runtime},
+            "error": None if verdict.error is None else dict(verdict.error),
+        }
+    )
+    return tree
+
+
+def _valid(value: Any) -> Any:
+    """The same without lone surrogates, which messages about odd file names bring along."""
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, dict):
+        return {name: _valid(part) for name, part in value.items()}
+    return [_valid(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def verdict_json(verdict: Verdict) -> str:
@@ -78,6 +93,8 @@ def _person(person: Person) -> dict[str, Any]:
                 "start_seconds": round(segment.start_seconds, 3),
                 "end_seconds": round(segment.end_seconds, 3),
                 "score": _score(segment.score),
+                "frames": segment.frames,
+                "longest_step_seconds": round(segment.longest_step_seconds, 3),
             }
             for segment in person.segments
         ],

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from unmask.files import atomic_path
 from unmask.report.scan_table import suspicious_seconds
+from unmask.report.text import short_score
 
 MAX_ROWS = 5000
 """More rows make a browser slow; the tables beside the page hold them all."""
@@ -75,7 +76,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": _words, "clean": clean}
+    environment.filters |= {"words": _words, "clean": clean, "short": short_score}
     page = environment.get_template("scan.html").stream(
         summary=summary,
         evidence=EVIDENCE,

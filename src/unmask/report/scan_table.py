@@ -126,7 +126,11 @@ def write_parquet(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
     schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
     remaining = iter(rows)
-    with atomic_path(file) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+    with (
+        atomic_path(file) as temporary,
+        temporary.open("wb") as target,  # pyarrow takes no name that is not UTF-8
+        parquet.ParquetWriter(target, schema) as writer,
+    ):
         while group := list(islice(remaining, _ROWS_A_GROUP)):
             writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 

@@ -57,7 +57,10 @@ class Canvas:
         start = (round(x0 * across), round(y0 * down))
         end = (round(x1 * across), round(y1 * down))
         unit = max(1, round(max(self.width_px, self.height_px) / 640))
-        colour, thick = PEOPLE[person.person_id % len(PEOPLE)], 2 * unit if spot.looked_at else unit
+        colour, thick = (
+            PEOPLE[(person.person_id - 1) % len(PEOPLE)],
+            2 * unit if spot.looked_at else unit,
+        )
         cv2.rectangle(picture, start, end, (0, 0, 0), thick + 2 * unit, cv2.LINE_AA)
         cv2.rectangle(picture, start, end, colour, thick, cv2.LINE_AA)
         words = f"person {person.person_id}: {short_score(spot.score)}"
@@ -108,7 +111,7 @@ class Strip:
         )
 
     def _person(self, person: Person, top_px: int) -> None:
-        colour = PEOPLE[person.person_id % len(PEOPLE)]
+        colour = PEOPLE[(person.person_id - 1) % len(PEOPLE)]
         low, high = top_px + round(3 * self._unit), top_px + self._row - round(5 * self._unit)
         baseline = high - round(3 * self._unit)
         words = f"person {person.person_id}: {short_score(person.score)}"
@@ -117,7 +120,9 @@ class Strip:
         cv2.rectangle(self._still, (self._left, low), (self._right, high), _LANE, -1)
         for segment in person.segments:
             start, end = self._x(segment.start_seconds), self._x(segment.end_seconds)
-            cv2.rectangle(self._still, (start, low), (max(end, start + 2), high), _SUSPICIOUS, -1)
+            fill = 1 if segment.coarse else -1  # nobody saw what lies between its frames
+            place = (start, low), (max(end, start + 2), high)
+            cv2.rectangle(self._still, *place, _SUSPICIOUS, fill)
         for frame in person.frames_detail:  # a tick for every frame that was looked at
             x, share = self._x(frame["time_seconds"]), frame["score"] or 0.0
             y = round(high - (high - low) * share)

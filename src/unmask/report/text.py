@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unmask.types import Evidence, Person, Verdict
+from unmask.files import valid_text
+from unmask.types import Evidence, Person, Segment, Verdict
 
 WORDS: dict[Evidence, str] = {
     "not_applicable": "not applicable",
@@ -40,12 +41,12 @@ _NOTE_INDENT: dict[str, Any] = {
 
 
 def short_score(value: float | None) -> str:
-    """Two digits, never rounded to certainty: ``0.83``, ``>0.99``, ``<0.01``, ``no score``."""
+    """Two digits, never rounded to certainty: ``0.83``, ``> 0.99``, ``< 0.01``, ``no score``."""
     if value is None:
         return "no score"
     if value > 0.99:
-        return ">0.99"
-    return "<0.01" if value < 0.01 else f"{value:.2f}"
+        return "> 0.99"
+    return "< 0.01" if value < 0.01 else f"{value:.2f}"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -68,31 +69,40 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _joined(lines: Iterable[str]) -> str:
     """Lines for a terminal: a file's name must not steer it with control characters."""
-    clean = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+    clean = (
+        "".join(c if c.isprintable() else "\ufffd" for c in valid_text(line)) for line in lines
+    )
     return "\n".join(line for line in clean if line)
 
 
 def _numbers(verdict: Verdict) -> str:
     if verdict.score is None:
         return ""
-    parts = [f"score {verdict.score:.2f}"]
+    parts = [f"score {short_score(verdict.score)}"]
     if verdict.interval is not None:
-        low, high = verdict.interval
-        parts[0] += f" [{low:.2f}, {high:.2f}]"
+        parts[0] += f" [{', '.join(map(short_score, verdict.interval))}]"
     if verdict.threshold is not None:
-        parts.append(f"threshold {verdict.threshold:.2f}")
+        parts.append(f"threshold {short_score(verdict.threshold)}")
     if not verdict.calibrated:
         parts.append("not calibrated")
     return f" ({', '.join(parts)})"
 
 
 def _person_line(person: Person) -> str:
-    score = "no score" if person.score is None else f"{person.score:.2f}"
-    spans = ", ".join(f"{s.start_seconds:.1f}-{s.end_seconds:.1f} s" for s in person.segments)
+    spans = ", ".join(_span(segment) for segment in person.segments)
+    suspicious = f"; suspicious {spans}" if spans else ""
     return (
-        f"  {f'person {person.person_id}':<10} {score:<9}{WORDS[person.label]}; {person.frames} "
-        f"frames, face {person.median_face_px:.0f} px{f'; suspicious {spans}' if spans else ''}"
+        f"  {f'person {person.person_id}':<10} {short_score(person.score):<9}"
+        f"{WORDS[person.label]}; {person.frames} frames, face {person.median_face_px:.0f} px"
+        f"{suspicious}"
     )
+
+
+def _span(segment: Segment) -> str:
+    span = f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
+    if not segment.coarse:
+        return span
+    return f"{span} ({segment.frames} frames up to {segment.longest_step_seconds:.0f} s apart)"
 
 
 def _coverage_line(coverage: Mapping[str, Any]) -> str:

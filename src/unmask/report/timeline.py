@@ -39,6 +39,8 @@ class Track:
     """One SVG path with a point a frame."""
     segments: tuple[tuple[float, float], ...]
     """x and width of the suspicious stretches."""
+    coarse: tuple[tuple[float, float], ...]
+    """The same of those whose frames lie far apart."""
     seen: tuple[tuple[float, float], ...]
     """x and width of the stretches in which the face was followed."""
 
@@ -72,7 +74,8 @@ def track(person: Person, end_seconds: float) -> Track:
         person_id=person.person_id,
         lines=tuple(lines) if person.score is not None else (),
         dots=" ".join(f"M{x:.2f} {y:.2f}h0" for x, y in points),
-        segments=_bars([(s.start_seconds, s.end_seconds) for s in person.segments], end_seconds),
+        segments=_bars(_spans(person, coarse=False), end_seconds),
+        coarse=_bars(_spans(person, coarse=True), end_seconds),
         seen=_bars(person.seen_ranges_seconds, end_seconds),
     )
 
@@ -98,6 +101,10 @@ def clock(seconds: float, digits: int = 0) -> str:
     width = 2 + (digits + 1 if digits else 0)
     tail = f"{left:0{width}.{digits}f}"
     return f"{int(hours)}:{int(minutes):02}:{tail}" if hours else f"{int(minutes)}:{tail}"
+
+
+def _spans(person: Person, *, coarse: bool) -> list[tuple[float, float]]:
+    return [(s.start_seconds, s.end_seconds) for s in person.segments if s.coarse == coarse]
 
 
 def _bars(

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from unmask.types import Segment
+from unmask.types import STRETCH_STEP_SECONDS, Segment
 
-MAX_GAP_SECONDS = 2.0
+MAX_GAP_STEPS = 2.5
+"""In a long video, looked at more seldom, one frame without the face does not end a stretch."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class SegmentRule:
     """Neighbouring frames belong to it while they stay at or above this."""
     min_seconds: float = 0.4
     min_frames: int = 2
-    max_gap_seconds: float = MAX_GAP_SECONDS
-    """Two frames further apart than this, and than three times the usual step, are not joined."""
+    max_gap_seconds: float = STRETCH_STEP_SECONDS
+    """Two frames further apart than this are not joined; see `longest_gap_seconds`."""
 
     def __post_init__(self) -> None:
         if self.keep_score > self.start_score:
@@ -45,7 +46,9 @@ def find_segments(
 
     Returns:
         Segments in time order. Each frame stands for the time half-way to its neighbours in the
-        same run; a segment's score is the mean over its frames.
+        same run, but at a segment's ends never for more than a second: nobody looked there. Within,
+        frames may lie further apart, and the segment says how far. Its score is the mean over its
+        frames.
     """
     times, values = np.asarray(times_seconds, float), np.asarray(scores, float)
     if times.shape != values.shape or times.ndim != 1:
@@ -58,27 +61,35 @@ def find_segments(
             start, end = _span(times[run], first, last)
             if last - first + 1 >= rule.min_frames and end - start >= rule.min_seconds:
                 score = float(values[run][first : last + 1].mean())
-                found.append(Segment(start, end, score))
+                longest = float(np.diff(times[run][first : last + 1]).max(initial=0.0))
+                found.append(Segment(start, end, score, last - first + 1, longest))
     return tuple(found)
 
 
 def seen_ranges(
-    times_seconds: Sequence[float], max_gap_seconds: float = MAX_GAP_SECONDS
+    times_seconds: Sequence[float], max_gap_seconds: float = STRETCH_STEP_SECONDS
 ) -> tuple[tuple[float, float], ...]:
-    """First and last time of every stretch in which the face was seen without a gap."""
+    """First and last time of every stretch in which the face was there whenever looked for."""
     times = np.asarray(times_seconds, float)
     stretches = (times[run] for run in _runs(times, max_gap_seconds))
     return tuple((float(stretch[0]), float(stretch[-1])) for stretch in stretches)
+
+
+def longest_gap_seconds(step_seconds: float) -> float:
+    """How far apart frames of one stretch may lie in a video that was looked at in such steps.
+
+    It goes by the video's step, not by the track's: of a face that showed in four moments of ten
+    minutes nothing is known in between, however evenly they lie.
+    """
+    return max(STRETCH_STEP_SECONDS, MAX_GAP_STEPS * step_seconds)
 
 
 def _runs(times: np.ndarray, max_gap_seconds: float) -> list[slice]:
     """Stretches without a gap: the face was seen all along, as far as was looked."""
     if not len(times):
         return []
-    steps = np.diff(times)
-    limit = max(max_gap_seconds, 3 * float(np.median(steps))) if len(steps) else 0.0
-    cuts = [0, *(np.flatnonzero(steps > limit) + 1).tolist(), len(times)]
-    return [slice(a, b) for a, b in pairwise(cuts)]
+    wide = np.flatnonzero(np.diff(times) > max_gap_seconds) + 1
+    return [slice(a, b) for a, b in pairwise([0, *wide.tolist(), len(times)])]
 
 
 def _above(scores: np.ndarray, rule: SegmentRule) -> list[tuple[int, int]]:
@@ -90,6 +101,10 @@ def _above(scores: np.ndarray, rule: SegmentRule) -> list[tuple[int, int]]:
 
 
 def _span(times: np.ndarray, first: int, last: int) -> tuple[float, float]:
-    start = times[first] if first == 0 else (times[first - 1] + times[first]) / 2
-    end = times[last] if last == len(times) - 1 else (times[last] + times[last + 1]) / 2
+    start, end = times[first], times[last]
+    reach = STRETCH_STEP_SECONDS / 2
+    if first > 0:
+        start = max((times[first - 1] + start) / 2, start - reach)
+    if last < len(times) - 1:
+        end = min((end + times[last + 1]) / 2, end + reach)
     return float(start), float(end)

@@ -16,7 +16,12 @@ import numpy as np
 from unmask.scoring.calibrate import Calibration
 from unmask.scoring.guard import WORDS
 from unmask.scoring.pool import PoolingSpec, eligible
-from unmask.scoring.segments import SegmentRule, find_segments, seen_ranges
+from unmask.scoring.segments import (
+    SegmentRule,
+    find_segments,
+    longest_gap_seconds,
+    seen_ranges,
+)
 from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
 
 REVIEW = "For human review."
@@ -63,6 +68,7 @@ def judge(
     *,
     needs: Sufficiency | None = None,
     pooling: PoolingSpec | None = None,
+    step_seconds: float = 0.0,
 ) -> Verdict:
     """The verdict on a video's people and on the video; the facts of file and run are not in it.
 
@@ -71,6 +77,7 @@ def judge(
         calibration: of the model that gave them.
         needs: what a track must offer.
         pooling: the rule that ``score`` was pooled by.
+        step_seconds: usual time between two frames that were looked at, where known.
     """
     needs, pooling = needs or Sufficiency(), pooling or PoolingSpec()
     counts = [len(track.frames) for track in score.tracks]
@@ -80,7 +87,7 @@ def judge(
         for track, counting in zip(score.tracks, speaks, strict=True)
     ]
     people = tuple(
-        _person(track, calibration, reason)
+        _person(track, calibration, reason, longest_gap_seconds(step_seconds))
         for track, reason in zip(score.tracks, lacks, strict=True)
     )
     judged = [track for track, reason in zip(score.tracks, lacks, strict=True) if reason is None]
@@ -123,7 +130,7 @@ def _abstain(label: Evidence, reasons: tuple[Warn, ...], people: tuple[Person, .
 
 def _why_not(track: TrackScore, counting: bool, longest: int, needs: Sufficiency) -> Warn | None:
     """Why this person cannot be judged, or None."""
-    who, frames, left = f"Person {track.track_id}", len(track.frames), len(track.counted)
+    who, frames, left = f"Person {track.track_id + 1}", len(track.frames), len(track.counted)
     if frames < needs.min_frames:
         return Warn(
             "too_few_frames", f"{who} shows in {frames} frames; {needs.min_frames} are needed."
@@ -172,18 +179,20 @@ def _left_out(track: TrackScore) -> Warn | None:
     why = ", ".join(f"{words} in {count}" for words, count in faults.most_common())
     return Warn(
         "frames_left_out",
-        f"Person {track.track_id} is judged by {frames - total} of {frames} frames; the face is "
+        f"Person {track.track_id + 1} is judged by {frames - total} of {frames} frames; the face is "
         f"{why}.",
     )
 
 
-def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) -> Person:
+def _person(
+    track: TrackScore, calibration: Calibration, reason: Warn | None, max_gap_seconds: float
+) -> Person:
     judged = reason is None
     times = [frame.pts_seconds for frame in track.counted]
     frames = calibration.scores([frame.logit for frame in track.counted])
     score = calibration.score(track.logit) if judged else None
     return Person(
-        person_id=track.track_id,
+        person_id=track.track_id + 1,  # people count from 1
         label="inconclusive" if score is None else evidence(score, calibration),
         score=score,
         frames=len(track.frames),
@@ -192,8 +201,10 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
         if score is None
         else _interval([track], score, calibration, PoolingSpec(video="max")),
         reasons=() if reason is None else (reason,),
-        seen_ranges_seconds=seen_ranges([frame.pts_seconds for frame in track.frames]),
-        segments=find_segments(times, frames.tolist(), _segment_rule(calibration))
+        seen_ranges_seconds=seen_ranges(
+            [frame.pts_seconds for frame in track.frames], max_gap_seconds
+        ),
+        segments=find_segments(times, frames.tolist(), _segment_rule(calibration, max_gap_seconds))
         if judged
         else (),
         frames_detail=tuple(
@@ -208,10 +219,14 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
     )
 
 
-def _segment_rule(calibration: Calibration) -> SegmentRule:
+def _segment_rule(calibration: Calibration, max_gap_seconds: float) -> SegmentRule:
     """Start at the video's threshold, keep down to half its odds."""
     odds = calibration.threshold / max(1e-12, 1 - calibration.threshold) / 2
-    return SegmentRule(start_score=calibration.threshold, keep_score=odds / (1 + odds))
+    return SegmentRule(
+        start_score=calibration.threshold,
+        keep_score=odds / (1 + odds),
+        max_gap_seconds=max_gap_seconds,
+    )
 
 
 def _interval(

@@ -10,9 +10,7 @@ kill or a full disk at any moment leaves the previous one in force.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from unmask.errors import RunError
-from unmask.files import fsync, write_json, write_text
+from unmask.files import fsync, lock_folder, write_json, write_text
 
 Tensors = dict[str, torch.Tensor]
 
@@ -132,22 +130,16 @@ def run_lock(run: Path) -> Iterator[None]:
     Raises:
         RunError: ``run_locked`` when another process trains there.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise RunError(
-                f"Another process ({file.read().strip() or 'unknown'}) is training in {run}.",
-                code="run_locked",
-                hint="Wait for it, or choose another --out.",
-            ) from error
-        file.seek(0)
-        file.truncate()
-        file.write(f"pid {os.getpid()}")
-        file.flush()
+    with lock_folder(run, lambda holder: _taken(run, holder)):
         yield
+
+
+def _taken(run: Path, holder: str) -> RunError:
+    return RunError(
+        f"Another process is training in {run} ({holder}).",
+        code="run_locked",
+        hint="Wait for it, or choose another --out.",
+    )
 
 
 def _plain(tensors: Tensors) -> Tensors:

@@ -15,7 +15,7 @@ from unmask.data.facebank import FaceBank
 from unmask.data.loader import ClipItem, ClipLoader, TrainingData, clip_items
 from unmask.data.pairs import pair_loaders
 from unmask.errors import DatasetError, ModelError, RunError
-from unmask.models import Detector, build, load_checkpoint, save_model
+from unmask.models import Detector, build, load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit_familiarity
 from unmask.scoring import fit as fit_calibration
@@ -100,16 +100,7 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     guard = Guard(familiarity=known)
     for note in calibration.notes:
         say(f"Calibration: {note}")
-    save_model(
-        pth,
-        pth.with_suffix(".safetensors"),
-        detector,
-        best.config,
-        calibration=calibration.to_dict() | guard.to_record(),
-        metrics=best.metrics,
-        name=best.name,
-        version=best.version,
-    )
+    save_calibrated(pth, detector, best, calibration.to_dict() | guard.to_record())
     return calibration
 
 

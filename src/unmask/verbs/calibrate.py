@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmask.errors import DatasetError
-from unmask.models import load_checkpoint, save_model
+from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit, fit_familiarity
 from unmask.verbs.evaluate import score_split
@@ -86,15 +86,6 @@ def calibrate(
         say("The guard will not look at features: that takes faces of two sources or more.")
     guard = Guard(familiarity=known)
     about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
-    save_model(
-        out,
-        out.with_suffix(".safetensors"),
-        detector,
-        about.config,
-        calibration=calibration.to_dict() | guard.to_record(),
-        metrics=about.metrics,
-        name=about.name,
-        version=about.version,
-    )
+    save_calibrated(out, detector, about, calibration.to_dict() | guard.to_record())
     export(out)
     return CalibrationReport(out, calibration, videos)

@@ -5,7 +5,6 @@ media -> faces -> clips -> model -> pooling -> calibration -> verdict, on the li
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from unmask.config import FRAMES_LOOKED_AT, ClipSpec
 from unmask.errors import InputError, ModelError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
-from unmask.files import sha256_file
+from unmask.files import path_text, sha256_file
 from unmask.inference import Model, load_model
 from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_image
 from unmask.scoring import (
@@ -145,6 +144,7 @@ class _Walk:
                 pool(scored),
                 calibration,
                 needs=Sufficiency(min_frames=1) if video.info is None else None,
+                step_seconds=video.coverage.step_seconds,
             )
         else:
             verdict = nothing_to_judge(analysed, video.frames_with_face)
@@ -301,7 +301,7 @@ def _failed(error: InputError) -> Verdict:
 
 def _input_facts(path: Path, info: MediaInfo | None) -> dict[str, Any]:
     """What is known of the file; a path that is no regular file is not touched."""
-    facts: dict[str, Any] = {"name": os.fsencode(path.name).decode("utf-8", "replace")}
+    facts: dict[str, Any] = {"name": path_text(path.name)}
     try:
         if path.is_file() and not path.is_symlink():
             facts |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}

@@ -6,7 +6,7 @@ is judged stays judged, whatever ended the last run.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import time
 from collections import Counter
@@ -24,7 +24,7 @@ from unmask.errors import ConfigError, ModelError, UnmaskError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import load_detector
 from unmask.faces.detect import FACE_DETECTORS
-from unmask.files import atomic_path, sha256_file, sweep
+from unmask.files import atomic_path, path_text, sha256_file, sweep
 from unmask.inference import Model, load_model
 from unmask.jobs import (
     Found,
@@ -35,12 +35,12 @@ from unmask.jobs import (
     find_inputs,
     run_on_ray,
     run_tasks,
-    shown,
 )
 from unmask.progress import Progress
 from unmask.report.json import as_dict
 from unmask.report.scan_files import FILES, RESULTS_FILE, result_line, write_results
-from unmask.report.scan_page import Reason, clean, thumbnail_path
+from unmask.report.scan_page import thumbnail_path
+from unmask.report.scan_report import ScanReport
 from unmask.report.thumbnail import Onlooker
 from unmask.types import Verdict, Warn
 from unmask.verbs.detect import TASK, bundled_model, detect_many
@@ -53,58 +53,6 @@ _Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class ScanReport:
-    """What a scan did, and what stands in its folder now."""
-
-    out: Path
-    paths: int
-    """Files that were asked for."""
-    skipped: int
-    """Files of the folders that are no media."""
-    files: int
-    """Distinct ones: lines in ``results.jsonl``."""
-    duplicates: int
-    """Paths whose content stands under another path."""
-    judged: int
-    """In this run; the other files were judged before."""
-    failed: int
-    labels: dict[str, int]
-    """How many files got each label; those that failed are not among them."""
-    reasons: tuple[Reason, ...]
-    """Why files failed, the most frequent first."""
-    seconds: float
-    written: tuple[str, ...]
-    """Names of the files in ``out``."""
-
-    def to_dict(self) -> _Tree:
-        """Plain values for JSON."""
-        return asdict(self) | {"out": str(self.out), "seconds": round(self.seconds, 3)}
-
-    def summary(self) -> str:
-        """A few lines for people; why files failed comes last."""
-        known = self.files - self.judged
-        rate = f" ({self.judged / self.seconds:.1f}/s)" if self.judged else ""
-        lines = [
-            f"{self.out}: {self.files} files; {self.judged} judged now in {self.seconds:.1f} s"
-            f"{rate}, {known} before",
-            *(f"  {count:>7} {label.replace('_', ' ')}" for label, count in self.labels.items()),
-        ]
-        if self.duplicates:
-            lines.append(f"  {self.duplicates:>7} copies of these files, judged with them")
-        if self.skipped:
-            lines.append(f"  {self.skipped:>7} other files skipped: no media")
-        lines.append(f"  see {', '.join(self.written)}")
-        if self.failed:
-            lines.append(f"  {self.failed:>7} failed:")
-            wide = max(len(reason.code) for reason in self.reasons)
-            lines += [
-                f"  {reason.files:>7} {reason.code:<{wide}}  e.g. {clean(reason.message)}"
-                for reason in self.reasons
-            ]
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
 class _Work:
     """What every worker is told."""
 
@@ -114,6 +62,7 @@ class _Work:
     frames: int
     thumbnails: str | None
     """The results folder, where thumbnails are wanted."""
+    trust_anchors: str | None
 
 
 @dataclass(frozen=True)
@@ -136,6 +85,7 @@ def scan(
     memory_limit_mib: int = MEMORY_LIMIT_MIB,
     cpu_seconds: float | None = None,
     thumbnails: bool = True,
+    trust_anchors: str | None = None,
     retry_failed: bool = False,
     show_progress: bool = True,
 ) -> ScanReport:
@@ -158,6 +108,7 @@ def scan(
         memory_limit_mib: memory of a worker; a file that wants more is given up.
         cpu_seconds: processor time of a file; ``timeout_seconds`` by default.
         thumbnails: whether a small frame of every file is kept for the page.
+        trust_anchors: PEM certificates by which the signers of Content Credentials are trusted.
         retry_failed: judge files that failed once more, e.g. with other limits.
         show_progress: a bar in a terminal, lines in a log.
 
@@ -173,11 +124,14 @@ def scan(
         raise ValueError(f"frames and workers must be at least 1, got {frames} and {workers}")
     out = Path(os.path.abspath(out))  # noqa: PTH100 - workers elsewhere need the same path
     inputs = find_inputs(paths, list_file=list_file, leave_out=out)
-    work, about, limitations = _prepare_work(model, faces, frames, out if thumbnails else None)
+    work, about, limitations = _prepare_work(
+        model, faces, frames, out if thumbnails else None, trust_anchors
+    )
     settings = {
         "model": f"{about['name']} {about['version']} ({about['weights_sha256'][:12]})",
         "faces": faces,
         "frames": frames,
+        "trust_anchors": trust_anchors and hashlib.sha256(trust_anchors.encode()).hexdigest()[:12],
         "tool": f"unmask {unmask.__version__}",
     }
     limits = TaskLimits(timeout_seconds, memory_limit_mib, cpu_seconds or timeout_seconds)
@@ -200,7 +154,11 @@ def scan(
 
 
 def _prepare_work(
-    model: str | Path | None, faces: str, frames: int, thumbnails: Path | None
+    model: str | Path | None,
+    faces: str,
+    frames: int,
+    thumbnails: Path | None,
+    trust_anchors: str | None,
 ) -> tuple[_Work, dict[str, Any], tuple[str, ...]]:
     """What workers are told, what verdicts say of the model, and its limitations.
 
@@ -217,7 +175,7 @@ def _prepare_work(
         "task": TASK,
     }
     folder = None if thumbnails is None else str(thumbnails)
-    work = _Work(name, network.sha256, faces, frames, folder)
+    work = _Work(name, network.sha256, faces, frames, folder, trust_anchors)
     return work, about, tuple(network.metadata.get("limitations", ()))
 
 
@@ -226,10 +184,15 @@ def _judge(task: _Task) -> _Tree:
     network, finder = _networks(task.work)
     finder.forget()
     path = Path(task.path)
-    verdict = next(
-        detect_many([path], model=network, faces=finder, frames=task.work.frames, threads=1)
+    verdicts = detect_many(
+        [path],
+        model=network,
+        faces=finder,
+        frames=task.work.frames,
+        trust_anchors=task.work.trust_anchors,
+        threads=1,
     )
-    tree: _Tree = json.loads(shown(json.dumps(as_dict(verdict), ensure_ascii=False)))
+    tree: _Tree = as_dict(next(verdicts))
     if tree["input"]["sha256"] is None and path.is_symlink() and path.is_file():
         # `detect` leaves links alone; here one is as good as the file behind it.
         try:
@@ -407,7 +370,7 @@ class _Scan:
     def _failed(self, found: Found, code: str, message: str) -> _Tree:
         """A verdict of the same shape as `detect`'s for a file that never got through it."""
         content = self._journal.content(found)
-        facts: _Tree = {"name": shown(Path(found.path).name)}
+        facts: _Tree = {"name": path_text(Path(found.path).name)}
         if found.regular:
             facts |= {
                 "size_bytes": found.size_bytes,
@@ -462,10 +425,10 @@ _HINTS = {
 def _with_file(verdict: _Tree, group: Sequence[Found]) -> _Tree:
     """A line of the results: the verdict, and the paths that it holds for."""
     first, *others = (
-        {"path": shown(found.path), "uri": Path(found.path).as_uri()} for found in group
+        {"path": path_text(found.path), "uri": Path(found.path).as_uri()} for found in group
     )
     head = {name: verdict[name] for name in ("schema_version", "status")}
-    named = {"input": verdict["input"] | {"name": shown(Path(group[0].path).name)}}
+    named = {"input": verdict["input"] | {"name": path_text(Path(group[0].path).name)}}
     return {**head, "file": {**first, "duplicates": others}, **verdict, **named}
 
 
