@@ -39,6 +39,7 @@ def evaluate(
     split: str = "test",
     out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
+    performance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
 
@@ -51,6 +52,7 @@ def evaluate(
         out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
             appended otherwise.
         training: facts about the training, put into the report.
+        performance: where the training's time went, put into the report.
 
     Returns:
         The tree of ``experiment_results.json`` (docs/metrics.md).
@@ -78,6 +80,8 @@ def evaluate(
         versions=describe_environment()["packages"],
     )
     tree |= {"model": scorer.facts, "training": dict(training or {})}
+    if performance is not None:
+        tree["performance"] = dict(performance)
     _write(out, tree, predictions, scorer.calibration)
     say(f"Results of {len(predictions)} {split} videos are in {out}.")
     return tree

@@ -28,7 +28,7 @@ from unmask.faces.detect import DEFAULT, FACE_DETECTORS, FaceDetector, load_dete
 from unmask.files import write_text
 from unmask.jobs import Outcome, run_tasks
 from unmask.progress import Progress
-from unmask.types import VideoRecord, Warn
+from unmask.types import Face, UInt8Array, VideoRecord, Warn
 
 TIMEOUT_SECONDS = 600.0
 PROBLEMS_FILE = "problems.csv"
@@ -118,6 +118,8 @@ class _Cut:
     clips: VideoClips | None = None
     """None where the file cannot be read, or is what the store knows already."""
     error: MediaError | None = None
+    timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """As in `unmask.clips.StoreEntry`."""
 
 
 def prepare(
@@ -214,8 +216,13 @@ def _cut(task: _Task) -> _Cut:
         if sha256 == task.known_sha256:
             return _Cut(sha256)
         with as_file(task.source) as path:
-            detector = _detector(task.detector)
-            return _Cut(sha256, clips_of(path, task.spec, detector, threads=1))
+            finder, began = _Timed(_detector(task.detector)), time.perf_counter()
+            clips = clips_of(path, task.spec, finder, threads=1)
+            rest = time.perf_counter() - began - finder.seconds
+            timings = {"decode_seconds": rest, "faces_seconds": finder.seconds}
+            return _Cut(
+                sha256, clips, timings={name: round(part, 4) for name, part in timings.items()}
+            )
     except MediaError as error:
         return _Cut(sha256, error=error)
 
@@ -223,6 +230,20 @@ def _cut(task: _Task) -> _Cut:
 @lru_cache(maxsize=1)
 def _detector(name: str) -> FaceDetector:
     return load_detector(name, threads=1)
+
+
+class _Timed:
+    """A face detector with a stop-watch."""
+
+    def __init__(self, inner: FaceDetector) -> None:
+        self.name, self.seconds, self._inner = inner.name, 0.0, inner
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        began = time.perf_counter()
+        try:
+            return self._inner(image)
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 def _take_in(writer: StoreWriter, outcome: Outcome[_Task], timeout_seconds: float) -> None:
@@ -259,6 +280,7 @@ def _take_clips(writer: StoreWriter, task: _Task, cut: _Cut) -> None:
             message=text,
             media=_media_facts(found),
             coverage=_coverage_facts(found),
+            timings=cut.timings,
             warnings=found.warnings + _altered(task.record, cut.sha256),
             size_bytes=source.size_bytes,
             mtime_ns=source.mtime_ns,
