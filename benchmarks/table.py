@@ -77,6 +77,8 @@ def main() -> None:
         parser.error(f"no row {', '.join(unknown)}; known: {', '.join([*ROWS, *GPU_ROWS])}")
     options = Options(given.media, 1 if given.quick else given.repeat, given.quick)
     lines = {}
+    if given.quick:
+        print("--quick: the smallest size, once; the figures say nothing", file=sys.stderr)
     print(HEAD)
     for name in names:
         row = ROWS[name](options) if name in ROWS else gpu_row(name, given.gpu)

@@ -55,7 +55,7 @@ class PairLoader:
     ) -> Iterator[Batch]:
         """See `unmask.data.loader.TrainingData.batches`; goes on as long as it is asked."""
         pairs = max(1, batch_size // (2 * world))
-        steps = _Steps(self._source, pairs, epoch, rank, world)
+        steps = _Steps(self._source, pairs, epoch, rank)
         loader = DataLoader(
             steps,
             batch_size=None,
@@ -140,15 +140,18 @@ def pair_loaders(
 
 
 class _Steps(Dataset[pseudo.Batch]):
-    """The pairs of a step, by its number in the epoch."""
+    """A rank's share of the pairs of a step, by the step's number in the epoch.
 
-    def __init__(self, source: PairSource, pairs: int, epoch: int, rank: int, world: int) -> None:
+    Together the ranks hold the very pairs that one process would make.
+    """
+
+    def __init__(self, source: PairSource, pairs: int, epoch: int, rank: int) -> None:
         self._source, self._pairs = source, pairs
-        self._epoch, self._rank, self._world = epoch, rank, world
+        self._epoch, self._rank = epoch, rank
 
     def __getitem__(self, step: int) -> pseudo.Batch:
         number = self._epoch * _EPOCH_STEPS + step
-        return self._source.batch(number * self._world + self._rank, self._pairs)
+        return self._source.batch(number, self._pairs, self._rank * self._pairs)
 
 
 class _FixedClips:

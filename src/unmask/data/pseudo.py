@@ -131,9 +131,10 @@ class PairSource:
             for group in np.unique(self._group[real & (bank.source == "clips")])
         }
 
-    def batch(self, step: int, pairs: int) -> Batch:
-        """The batch of one step: always the same for the same seed, step and number of pairs."""
-        made = [self.pair(np.random.default_rng((self.config.seed, step, i))) for i in range(pairs)]
+    def batch(self, step: int, pairs: int, first: int = 0) -> Batch:
+        """Pairs of one step from number ``first`` on: each follows from seed, step and number."""
+        numbers = range(first, first + pairs)
+        made = [self.pair(np.random.default_rng((self.config.seed, step, i))) for i in numbers]
         return collate(made, self.config.patch_px)
 
     def pair(

@@ -59,7 +59,7 @@ def plot_history(
             {"val_auc_video": "AUC", "val_accuracy_video": "accuracy at logit 0"},
         ),
         ("Learning rate", "log", {"lr": "highest of all parameter groups"}),
-        ("Throughput", "", {"images_per_second": "images a second"}),
+        ("Throughput", "", {"images_per_second": "crops a second"}),
     ]
     columns = {name for row in history for name, value in row.items() if _is_number(value)}
     shown = [panel for panel in panels if columns & set(panel[2])]

@@ -128,8 +128,8 @@ class Monitor:
         """The machine over the time that the last summary tells of.
 
         A dozen points at most, of five seconds at least: a shorter span holds too few steps to say
-        how fast they go. ``seconds`` count from the beginning; ``images_per_second`` are those since the point
-        before.
+        how fast they go. ``seconds`` count from the beginning; ``images_per_second`` are those
+        since the point before.
         """
         points, before = [], {"seconds": 0.0, "images": 0.0}
         whole = self._last[-1]["seconds"] if self._last else 0.0
