@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from measure import Cost, print_costs, ratio, rounds
 from pseudo_fakes import astronauts
@@ -143,21 +144,32 @@ def _wait_for(device: torch.device) -> None:
 
 @contextmanager
 def _trainer(setting: Setting) -> Iterator[Trainer]:
-    """The trainer that `unmask train` would build."""
     config = setting.config
-    fabric = build_fabric(config.loop, config.model)
-    fabric.launch()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data: TrainingData
         if setting.data == "pairs":
-            data = _pairs(setting, fabric.device)
+            fabric = build_fabric(config.loop, config.model)
+            fabric.launch()
+            yield _trainer_on(fabric, config, _pairs(setting, fabric.device), folder / "run")
         else:
-            data = _clips(setting, folder / "store", fabric.device)
-        model = build(config.model, config.clip.size_px)
-        trainer = Trainer(fabric, config, model, data, data, folder / "run")  # type: ignore[arg-type]
-        trainer.state.batch_size = trainer.micro = config.loop.batch_size
-        yield trainer
+            store = make_store(folder / "store", config.clip, setting.batch * setting.steps)
+            yield make_trainer(config, store, folder / "run")
+
+
+def make_trainer(config: TrainConfig, store: ClipStore, run: Path) -> Trainer:
+    """The trainer that `unmask train` would build."""
+    fabric = build_fabric(config.loop, config.model)
+    fabric.launch()
+    items = clip_items(store, "train", main_track_only=True)
+    cache = build_cache(store, [item.ref for item in items], fabric.device, config.data.cache)
+    return _trainer_on(fabric, config, ClipLoader(items, cache, fabric.device, seed=0), run)
+
+
+def _trainer_on(fabric: Fabric, config: TrainConfig, data: TrainingData, run: Path) -> Trainer:
+    model = build(config.model, config.clip.size_px)
+    trainer = Trainer(fabric, config, model, data, data, run)  # type: ignore[arg-type]
+    trainer.state.batch_size = trainer.micro = config.loop.batch_size
+    return trainer
 
 
 def _pairs(setting: Setting, device: torch.device) -> PairLoader:
@@ -170,19 +182,13 @@ def _pairs(setting: Setting, device: torch.device) -> PairLoader:
     return PairLoader(source, device, workers=setting.workers, authentic=authentic)
 
 
-def _clips(setting: Setting, folder: Path, device: torch.device) -> ClipLoader:
-    store = _store(folder, setting.config.clip, setting.batch * setting.steps)
-    items = clip_items(store, "train", main_track_only=True)
-    cache = build_cache(store, [item.ref for item in items], device, setting.cache)
-    return ClipLoader(items, cache, device, seed=0)
-
-
-def _store(folder: Path, spec: ClipSpec, count: int) -> ClipStore:
-    """Random clips of both classes."""
+def make_store(folder: Path, spec: ClipSpec, count: int, val: int = 0) -> ClipStore:
+    """Random clips of both classes, the last ``val`` of them beyond ``count`` for validation."""
     rng = np.random.default_rng(0)
     with StoreWriter(folder, spec) as writer:
-        for number in range(count):
-            record = VideoRecord(f"{number}.mp4", number % 2, "train", group=str(number))
+        for number in range(count + val):
+            split = "train" if number < count else "val"
+            record = VideoRecord(f"{number}.mp4", number % 2, split, group=str(number))
             frames = rng.integers(
                 0, 256, (spec.frames, spec.size_px, spec.size_px, 3), dtype=np.uint8
             )

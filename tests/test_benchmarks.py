@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from measure import Cost, Figure, Row, ratio, rounds
 from table import BEGIN, END, GPU_ROWS, ROWS, gpu_row, line, with_lines
 
@@ -71,10 +72,19 @@ def test_only_the_measured_lines_change() -> None:
 def test_rows_of_a_gpu_are_open_until_its_file_is_given(tmp_path: Path) -> None:
     assert "not measured: no GPU" in line(gpu_row("gpu-infer", None))
     file = tmp_path / "gpu.json"
-    rows = [{"name": "gpu-infer", "value": 3.1, "low": 3.0, "high": 3.4}]
-    file.write_text(json.dumps({"machine": "one card", "rows": rows}))
-    found = cells(line(gpu_row("gpu-infer", file)))
-    assert found[3:7] == ["at most 4 ms", "3.10 ms (3.00 ms to 3.40 ms); one card", "", "yes"]
+    rows = [
+        {"what": "GPU utilisation in the loop", "unit": "%", "value": 93.0},
+        {"what": "AMP training memory", "unit": "of it", "value": 0.55},
+        {"what": "AMP training memory", "unit": "GB", "value": 4.2},
+        {"what": "240 videos x 16 frames", "unit": "s", "value": None},
+    ]
+    file.write_text(json.dumps({"machine": {"device": "one card"}, "rows": rows}))
+    use, share, peak = (
+        cells(line(gpu_row(name, file))) for name in ("gpu-use", "gpu-memory", "gpu-memory-gb")
+    )
+    assert use[3:7] == ["at least 90 %", "93.0 %; one card", "", "yes"]
+    assert share[4:7] == ["0.55x; one card", "", "yes"]
+    assert peak[4:7] == ["4.20 GB; one card", "", "**no**"]
     assert "not in gpu.json" in line(gpu_row("gpu-train", file))
 
 
@@ -87,7 +97,7 @@ def test_the_document_has_every_row() -> None:
 
 @pytest.mark.slow
 def test_the_command_measures_the_smallest_size(tmp_path: Path) -> None:
-    words = ["--quick", "--only", "detect,gpu-loop", "--media", str(tmp_path)]
+    words = ["--quick", "--only", "detect,gpu-use", "--media", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "table.py"), *words],
         check=True, capture_output=True, text=True, cwd=tmp_path,

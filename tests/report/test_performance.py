@@ -51,9 +51,7 @@ def test_the_page_of_a_run_on_a_gpu() -> None:
 def test_what_was_not_measured_is_said() -> None:
     unknown = {"gpu_utilisation": None, "gpu_memory_gib": None, "memory_gib_of_a_step": None}
     rows = [{**row, "gpu_utilisation": None} for row in TREE["by_epoch"]]
-    lines = performance_lines(
-        TREE | unknown | {"device": "cpu", "prepare": None, "by_epoch": rows}
-    )
+    lines = performance_lines(TREE | unknown | {"device": "cpu", "prepare": None, "by_epoch": rows})
     page = "\n".join(lines)
     assert "GPU not measured" in page
     assert "what mixed precision saves is not measured" in page

@@ -53,9 +53,14 @@ def test_without_a_clock_no_stage_is_told() -> None:
 
 def test_a_stage_that_fails_is_counted_and_lets_the_error_through() -> None:
     clock = StageClock(CPU)
-    with pytest.raises(torch.OutOfMemoryError), clock.stage("forward"):
-        time.sleep(0.01)
-        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def fails() -> None:
+        with clock.stage("forward"):
+            time.sleep(0.01)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        fails()
     assert clock.take()["forward"] >= 0.01
     assert clock.take() == dict.fromkeys(STAGES, 0.0)
 

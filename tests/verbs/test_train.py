@@ -94,7 +94,7 @@ def test_the_report_tells_where_the_time_went(trained: TrainReport) -> None:
     assert [row["epoch"] for row in tree["by_epoch"]] == [1, 2]
     assert tree["prepare"]["videos"] == 20
     assert tree["prepare"]["frames"] == 20 * 4
-    assert 0 < tree["prepare"]["faces_ms"]
+    assert tree["prepare"]["faces_ms"] > 0
     page = (trained.run / "results" / "experiment_report.txt").read_text()
     page = page.partition("Performance")[2].partition("How to read")[0]
     assert f"A step, {tree['step_ms']:.1f} ms:" in page

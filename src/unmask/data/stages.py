@@ -32,7 +32,7 @@ class StageClock:
     def stage(self, name: str) -> Iterator[None]:
         """Time the block as part of stage ``name``, one of `STAGES`."""
         if self._on_gpu and name != "wait":
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin, end = _event(), _event()
             begin.record()
             try:
                 yield
@@ -48,7 +48,7 @@ class StageClock:
 
     def step(self) -> None:
         """To be called after each step: keeps the number of events small."""
-        while len(self._open) > _OPEN_EVENTS and self._open[0][2].query():
+        while len(self._open) > _OPEN_EVENTS and _is_over(self._open[0][2]):
             self._close()
 
     def take(self) -> dict[str, float]:
@@ -63,3 +63,11 @@ class StageClock:
     def _close(self) -> None:
         name, begin, end = self._open.popleft()
         self._seconds[name] += begin.elapsed_time(end) / 1e3
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
+def _is_over(event: torch.cuda.Event) -> bool:
+    return bool(event.query())  # type: ignore[no-untyped-call]

@@ -400,7 +400,8 @@ class Trainer:
         def step(mixed: bool) -> None:
             forward = self.model if mixed else self.plain_model
             output = forward(batch.clips, batch.mask)
-            self.loss(output, batch.labels, batch.mask, batch.patches).backward()
+            loss = self.loss(output, batch.labels, batch.mask, batch.patches)
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.zero_grad(set_to_none=True)
 
         self.model.train()

@@ -12,8 +12,10 @@ from unmask.data.stages import STAGES
 from unmask.training.checkpoint import RunState
 from unmask.training.fabric import pick_accelerator, pick_precision
 
-_BY_EPOCH = ("images_per_second", "step_ms", "data_wait_share", "cpu_utilisation")
-_BY_EPOCH += ("gpu_utilisation",)
+_BY_EPOCH = (
+    *("images_per_second", "step_ms", "data_wait_share"),
+    *("cpu_utilisation", "gpu_utilisation"),
+)
 
 
 def performance_of(state: RunState, config: TrainConfig, store: Path | None) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def _mean(rows: Sequence[Mapping[str, Any]], name: str, weights: Sequence[int]) 
     ]
     if not pairs:
         return None
-    return round(sum(value * weight for value, weight in pairs) / sum(w for _, w in pairs), 4)
+    mean = sum(value * weight for value, weight in pairs) / sum(w for _, w in pairs)
+    return round(float(mean), 4)
 
 
 def _total(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
