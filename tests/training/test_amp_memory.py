@@ -46,9 +46,10 @@ def test_a_run_is_the_same_with_the_comparison(
     peaks: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make_store(tmp_path / "store")
-    plain = fit(tiny_config("loop.epochs=1"), store, tmp_path / "plain")
+    config = tiny_config("loop.epochs=1", "loop.precision=bf16")
+    plain = fit(config, store, tmp_path / "plain")
     monkeypatch.setattr(Trainer, "_is_mixed_on_one_gpu", lambda self: True)
-    compared = fit(tiny_config("loop.epochs=1"), store, tmp_path / "compared")
+    compared = fit(config, store, tmp_path / "compared")
     assert plain.amp_memory is None
     assert compared.amp_memory == {"mixed": 1.5, "fp32": 4.0}
     for name in ("train_loss", "val_loss"):

@@ -401,7 +401,7 @@ class Trainer:
             forward = self.model if mixed else self.plain_model
             output = forward(batch.clips, batch.mask)
             loss = self.loss(output, batch.labels, batch.mask, batch.patches)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.fabric.backward(loss)
             self.optimizer.zero_grad(set_to_none=True)
 
         self.model.train()
