@@ -16,8 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torchvision.models import resnext50_32x4d
+
+from measure import wait_without_spinning
 
 FRAMES, CROP_PX = 32, 112
 MISSING = "MTCNN is missing: pip install --no-deps facenet-pytorch"
@@ -30,6 +30,10 @@ def usual_pipeline() -> Callable[[Path], tuple[int, float]]:
     Raises:
         ImportError: with `MISSING` where the package of MTCNN is not installed.
     """
+    wait_without_spinning()
+    import torch
+    from torchvision.models import resnext50_32x4d
+
     try:
         from facenet_pytorch import MTCNN
     except ImportError as error:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import material
 from detect import decode, peak_mib
-from measure import Cost, Figure, Row, ratio, rounds
+from measure import Cost, Figure, Row, ratio, rounds, wait_without_spinning
 from unmask.files import write_text
 from unmask.inference import load_model
 from unmask.verbs.detect import bundled_model, detect, open_faces, open_model
@@ -75,6 +75,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; known: {', '.join([*ROWS, *GPU_ROWS])}")
     options = Options(given.media, 1 if given.quick else given.repeat, given.quick)
+    wait_without_spinning()
     lines = {}
     if given.quick:
         print("--quick: the smallest size, once; the figures say nothing", file=sys.stderr)
