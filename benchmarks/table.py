@@ -372,7 +372,8 @@ def with_lines(document: str, lines: dict[str, str]) -> str:
     if not begin or not end:
         raise ValueError(f"the document must hold {BEGIN} and {END}")
     kept = {text.split("|")[1].strip(): text for text in table.splitlines() if text[:2] == "| "}
-    rows = [text for name in (*ROWS, *GPU_ROWS) if (text := lines.get(name) or kept.get(name))]
+    empty = "| {} |  |  |  | not measured yet |  |  |  |"
+    rows = [lines.get(name) or kept.get(name) or empty.format(name) for name in (*ROWS, *GPU_ROWS)]
     return f"{before}{BEGIN}\n{facts()}\n\n{HEAD}\n" + "\n".join(rows) + f"\n{END}{after}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import table
 from measure import Cost, Figure, Row, ratio, rounds
 from table import BEGIN, END, GPU_ROWS, ROWS, gpu_row, line, with_lines
 
@@ -53,7 +54,8 @@ def test_a_target_is_met_or_not(sense: str, value: float, holds: bool, met: bool
     assert cells(line(row))[6] == ("yes" if met else "**no**")
 
 
-def test_only_the_measured_lines_change() -> None:
+def test_only_the_measured_lines_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "facts", lambda: "facts of today")  # the load changes
     old = [line(Row(name, "what", "limit", "<=", 1)) for name in ("detect", "hour")]
     document = "\n".join(["before", BEGIN, "facts of old", *old, END, "after"])
     new = line(Row("hour", "what", "limit", "<=", 6, wall=Figure(2.4, 2.1, 2.8)))
@@ -64,6 +66,8 @@ def test_only_the_measured_lines_change() -> None:
     assert old[1] not in changed
     assert "2.40x (2.10x to 2.80x)" in new
     assert "facts of old" not in changed
+    assert "facts of today" in changed
+    assert "| rival |  |  |  | not measured yet |" in changed
     assert with_lines(changed, {"hour": new}) == changed
     with pytest.raises(ValueError, match="must hold"):
         with_lines("no marks", {})
@@ -89,8 +93,8 @@ def test_rows_of_a_gpu_are_open_until_its_file_is_given(tmp_path: Path) -> None:
 
 
 def test_the_document_has_every_row() -> None:
-    table = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition(BEGIN)[2]
-    rows = [cells(text) for text in table.partition(END)[0].splitlines() if text[:2] == "| "]
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition(BEGIN)[2]
+    rows = [cells(text) for text in page.partition(END)[0].splitlines() if text[:2] == "| "]
     assert [row[0] for row in rows[1:]] == [*ROWS, *GPU_ROWS]
     assert {len(row) for row in rows} == {CELLS}
 
