@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 KAGGLE_USER ?= USERNAME
 WEIGHTS ?=
 
-.PHONY: help demo train-demo kaggle test check docs docs-check format constraints clean
+.PHONY: help demo train-demo kaggle test check benchmarks docs docs-check format constraints clean
 
 help:
 	@echo "make demo        judge an authentic and a manipulated sample (light install, under 2 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make kaggle      dist/kaggle, ready for upload (KAGGLE_USER=name WEIGHTS=resnet50.pth)"
 	@echo "make test        every test"
 	@echo "make check       lint, types, floors"
+	@echo "make benchmarks  measure every row of docs/performance.md (half an hour; QUICK=1 only tries it)"
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make docs-check  hold README and docs to the code: commands, settings, paths, links"
 	@echo "make format      format the code"
@@ -51,6 +52,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The rival is no dependency: without it its row says how to install it.
+benchmarks: $(VENV)/.dev
+	$(BIN)/python benchmarks/table.py $(if $(QUICK),--quick)
 
 # The notice is about a later version of another tool than the one that is pinned.
 docs: $(VENV)/.dev

@@ -5,9 +5,8 @@
 
 Media and untrained models are made into DIR (default bench_media) on the first call. Every ratio is
 between the least of interleaved runs in this very call, so that a busy machine slows both sides;
-processor seconds are printed beside, since they hardly depend on what else runs. The rival (OpenCV,
-MTCNN of the package facenet-pytorch, ResNeXt50 in torch, random weights) runs where that package is
-installed: pip install --no-deps facenet-pytorch.
+processor seconds are printed beside, since they hardly depend on what else runs. The rival is in
+rival.py.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 import material
+from measure import least, print_costs, rounds
 from unmask.config import ClipSpec
 from unmask.faces import align, load_detector
 from unmask.inference import load_model
@@ -33,7 +32,6 @@ from unmask.verbs.detect import detect
 
 MODELS = (("lite0", "fp32"), ("vit", "fp32"), ("vit", "fp16"), ("vit", "int8"))
 FRAMES = 32
-Cost = tuple[float, float]  # wall and processor seconds
 
 
 def main() -> None:
@@ -66,9 +64,9 @@ def speed(folder: Path, repeat: int) -> None:
     works: dict[str, Callable[[], object]] = {"decode only": lambda: decode(path)}
     for name, model in models.items():
         works[f"detect, {name}"] = lambda model=model: detect(path, model=model, faces=faces)
-    costs = interleaved(works, repeat)
+    costs = rounds(works, repeat)
     print(f"\n{path.name}, {FRAMES} frames, {os.cpu_count()} cores: least of {repeat}")
-    table(costs, "decode only")
+    print_costs(costs, "decode only")
     shares(path, models)
 
 
@@ -96,7 +94,8 @@ def shares(path: Path, models: dict[str, object]) -> None:
         mask = np.ones((2, 16), bool)
         single = load_model(path.parent / f"{name}.onnx", threads=1)
         single.logits(clips, mask)
-        judging = min(cost(lambda s=single, c=clips, m=mask: s.logits(c, m))[1] for _ in range(3))
+        looks = rounds({"model": lambda s=single, c=clips, m=mask: s.logits(c, m)}, 3)
+        judging = least(looks["model"]).processor
         row = {"decode": decoding, "faces": finding, "crop": cropping, "model": judging}
         total = sum(row.values())
         words = (f"{part} {value:.2f} ({value / total:.0%})" for part, value in row.items())
@@ -120,7 +119,7 @@ def startup(folder: Path, repeat: int) -> None:
         for name, words in works.items()
     }
     print(f"\nstart-up: least of {2 * repeat}")
-    table(interleaved(runs, 2 * repeat, children=True), "import numpy")
+    print_costs(rounds(runs, 2 * repeat), "import numpy")
 
 
 def memory(folder: Path, repeat: int) -> None:
@@ -153,7 +152,7 @@ def length(folder: Path, repeat: int) -> None:
         "480p, 1 hour": lambda: detect(long, model=model),
     }
     print(f"\nlength: least of {repeat}")
-    table(interleaved(works, repeat), "480p, 1 minute")
+    print_costs(rounds(works, repeat), "480p, 1 minute")
 
 
 def rival(folder: Path, repeat: int) -> None:
@@ -162,6 +161,8 @@ def rival(folder: Path, repeat: int) -> None:
     model = load_model(material.detector(folder, "vit"))
     if not repeat:
         return
+    from rival import usual_pipeline  # with torch, which the other questions do without
+
     try:
         usual = usual_pipeline()
     except ImportError as error:
@@ -171,38 +172,9 @@ def rival(folder: Path, repeat: int) -> None:
         "unmask detect, vit": lambda: detect(path, model=model),
         "usual pipeline": lambda: usual(path),
     }
-    rounds = min(repeat, 2)  # it is slow, and the distance is wide
-    print(f"\nthe usual pipeline: OpenCV, MTCNN, ResNeXt50 at 112 px; least of {rounds}")
-    table(interleaved(works, rounds), "unmask detect, vit")
-
-
-def usual_pipeline() -> Callable[[Path], float]:
-    """Decode every frame, find faces with MTCNN on 32 of them, score crops with ResNeXt50."""
-    import torch
-    from facenet_pytorch import MTCNN
-    from torchvision.models import resnext50_32x4d
-
-    torch.set_num_threads(os.cpu_count() or 1)
-    finder, network = MTCNN(keep_all=True), resnext50_32x4d(weights=None, num_classes=1).eval()
-
-    def run(path: Path) -> float:
-        capture = cv2.VideoCapture(str(path))
-        frames = []
-        while True:
-            read, frame = capture.read()
-            if not read:
-                break
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-        crops = []
-        for index in np.linspace(0, len(frames) - 1, FRAMES).astype(int):
-            boxes, _ = finder.detect(frames[index])
-            for x0, y0, x1, y1 in [] if boxes is None else boxes.astype(int).clip(0):
-                crops.append(cv2.resize(frames[index][y0:y1, x0:x1], (112, 112)))
-        batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-        with torch.no_grad():
-            return float(network(batch).mean())
-
-    return run
+    repeat = min(repeat, 2)  # it is slow, and the distance is wide
+    print(f"\nthe usual pipeline: OpenCV, MTCNN, ResNeXt50 at 112 px; least of {repeat}")
+    print_costs(rounds(works, repeat), "unmask detect, vit")
 
 
 def decode(path: Path) -> None:
@@ -230,38 +202,6 @@ def peak_mib(path: Path, model: Path) -> float:
     )
     peak = next(line for line in done.stderr.decode().splitlines() if line.startswith("VmHWM"))
     return float(peak.split()[1]) / 1024
-
-
-def cost(work: Callable[[], object], *, children: bool = False) -> Cost:
-    """Wall and processor seconds of one call."""
-
-    def processor() -> float:
-        times = os.times()
-        own = times.user + times.system
-        return times.children_user + times.children_system if children else own
-
-    wall, before = time.perf_counter(), processor()
-    work()
-    return time.perf_counter() - wall, processor() - before
-
-
-def interleaved(
-    works: dict[str, Callable[[], object]], repeat: int, *, children: bool = False
-) -> dict[str, Cost]:
-    """Least wall and least processor seconds over ``repeat`` rounds of all works."""
-    costs: dict[str, list[Cost]] = {name: [] for name in works}
-    for _ in range(repeat):
-        for name, work in works.items():
-            costs[name].append(cost(work, children=children))
-    return {name: (min(w for w, _ in c), min(p for _, p in c)) for name, c in costs.items()}
-
-
-def table(costs: dict[str, Cost], base: str) -> None:
-    """Print walls, processor times, and both as multiples of the base's."""
-    print(f"{'':24s} {'wall s':>7s} {'ratio':>6s} {'cpu s':>7s} {'ratio':>6s}")
-    for name, (wall, cpu) in costs.items():
-        ratios = wall / costs[base][0], cpu / costs[base][1]
-        print(f"{name:24s} {wall:7.2f} {ratios[0]:6.2f} {cpu:7.2f} {ratios[1]:6.2f}")
 
 
 if __name__ == "__main__":

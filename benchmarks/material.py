@@ -1,4 +1,4 @@
-"""Videos and untrained detectors for the benchmarks, made once into a folder and kept there."""
+"""Videos, datasets and untrained detectors for the benchmarks, made once and kept in a folder."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def repeated(source: Path, path: Path, seconds: int, once: int = _LONGEST_ENCODE
                     packet.stream = stream
                     out.mux(packet)
                 start += round(once / origin.time_base)
+
+
+def dataset(folder: Path, videos: int, size_px: tuple[int, int] = (1280, 720)) -> Path:
+    """``real`` and ``fake`` portraits of 4 seconds; the label plays no part here."""
+    for number in range(videos):
+        path = folder / ("fake" if number % 2 else "real") / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_video(path, portrait_frames(4 * FPS, *size_px, seed=number), fps=FPS)
+    return folder
 
 
 def detector(folder: Path, kind: str, precision: str = "fp32") -> Path:

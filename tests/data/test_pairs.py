@@ -43,11 +43,13 @@ def test_a_killed_run_sees_the_batches_that_it_lost(bank: FaceBank, tmp_path: Pa
     assert straight[0].patches.known.all()
 
 
-def test_ranks_share_no_pair(bank: FaceBank, tmp_path: Path) -> None:
+def test_the_ranks_together_make_the_pairs_of_one_process(bank: FaceBank, tmp_path: Path) -> None:
     train, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
-    halves = [next(iter(train.batches(0, 8, rank=rank, world=2))) for rank in (0, 1)]
+    (_, whole) = islice(train.batches(0, 8), 2)
+    halves = [next(iter(train.batches(0, 8, first=1, rank=rank, world=2))) for rank in (0, 1)]
     assert [len(half) for half in halves] == [4, 4]
     assert not torch.equal(halves[0].clips, halves[1].clips)
+    assert torch.equal(torch.cat([half.clips for half in halves]), whole.clips)
 
 
 def test_workers_make_the_same_pairs(bank: FaceBank, tmp_path: Path) -> None:

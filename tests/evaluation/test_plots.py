@@ -67,6 +67,31 @@ def test_the_history(tmp_path: Path, epochs: int) -> None:
     assert ink(tmp_path / "training_history.png") > 0.001 * (1 + epochs)
 
 
+STAGES_MS = {"wait_ms": 4.0, "augment_ms": 10.0, "forward_ms": 40.0, "backward_ms": 80.0}
+
+
+@pytest.mark.parametrize("epochs", [1, 9])
+def test_the_history_with_stages_and_the_machine(tmp_path: Path, epochs: int) -> None:
+    """Two panels more, each with something in it."""
+    full = [row | STAGES_MS for row in rows(epochs)]
+    course = [
+        {"seconds": 40.0 * i, "cpu_utilisation": 0.5, "images_per_second": 100.0 + i}
+        for i in range(1, 1 + epochs)
+    ]
+    plot_history(rows(epochs), tmp_path / "plain.png")
+    plot_history(full, tmp_path / "stages.png")
+    plot_history(full, tmp_path / "both.png", course)
+    plain, stages, both = (
+        cv2.imread(str(tmp_path / f"{name}.png")) for name in ("plain", "stages", "both")
+    )
+    assert stages.shape[0] > 1.3 * plain.shape[0]
+    lower = slice(int(0.72 * stages.shape[0]), None)
+    middle = stages.shape[1] // 2
+    assert (stages[lower, :middle] < 200).any(-1).mean() > 0.2  # the areas
+    assert (stages[lower, middle:] < 128).any(-1).mean() < 0.001
+    assert (both[lower, middle:] < 128).any(-1).mean() > 0.005
+
+
 def test_the_history_as_csv_draws_the_same_picture(tmp_path: Path) -> None:
     import csv
 

@@ -19,6 +19,7 @@ from datasets import SETTINGS, make_dataset
 from unmask import detect
 from unmask.clips import ClipStore
 from unmask.config import TrainConfig, from_dict, load
+from unmask.data.stages import STAGES
 from unmask.errors import DatasetError, LeakError, RunError, StoreError
 from unmask.verbs import train as verb
 from unmask.verbs.train import TrainReport, train
@@ -77,6 +78,27 @@ def test_the_tables_of_a_run(trained: TrainReport, videos: Path) -> None:
     for row in history:
         assert float(row["images_per_second"]) > 0
         assert 0 <= float(row["data_wait_share"]) <= 1
+
+
+def test_the_report_tells_where_the_time_went(trained: TrainReport) -> None:
+    """The stages of a step add up to it, in the history, the tree and on the page."""
+    with (trained.run / "results" / "training_history.csv").open(newline="") as file:
+        history = list(csv.DictReader(file))
+    for row in history:
+        parts = [float(row[f"{name}_ms"]) for name in (*STAGES, "other")]
+        assert sum(parts) == pytest.approx(float(row["step_ms"]), abs=0.2)
+        assert all(float(row[f"{name}_ms"]) > 0 for name in STAGES if name != "transfer")
+    tree = trained.results["performance"]
+    assert tree["steps"] == trained.state.step
+    assert sum(tree["stages_ms"].values()) == pytest.approx(tree["step_ms"], abs=0.5)
+    assert [row["epoch"] for row in tree["by_epoch"]] == [1, 2]
+    assert tree["prepare"]["videos"] == 20
+    assert tree["prepare"]["frames"] == 20 * 4
+    assert tree["prepare"]["faces_ms"] > 0
+    page = (trained.run / "results" / "experiment_report.txt").read_text()
+    page = page.partition("Performance")[2].partition("How to read")[0]
+    assert f"A step, {tree['step_ms']:.1f} ms:" in page
+    assert len(page.splitlines()) < 50
 
 
 def test_the_run_detects(trained: TrainReport, videos: Path) -> None:

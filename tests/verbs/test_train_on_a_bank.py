@@ -34,6 +34,9 @@ def test_it_leaves_a_model_with_a_patch_map(tmp_path: Path) -> None:
     assert report.state.step == 6
     with (report.run / "results" / "training_history.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 2
+    text = (report.run / "results" / "experiment_report.txt").read_text()
+    assert "no test split" in text
+    assert "waiting for a batch" in text
     model = load_model(report.run)
     assert model.has_patches
     assert model.spec.size_px == 64

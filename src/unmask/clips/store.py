@@ -77,6 +77,9 @@ class StoreEntry:
     """Container facts (codec, upright width and height ...)."""
     coverage: Mapping[str, Any] = field(default_factory=dict)
     """How much of the video was decoded and in how many frames there was a face."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """``decode_seconds`` (with cropping) and ``faces_seconds`` that it took its worker; empty in
+    stores of before."""
     warnings: tuple[Warn, ...] = ()
     size_bytes: int = 0
     """Of the file when it was prepared; with the time below it tells a replaced file."""
@@ -237,6 +240,7 @@ def row_of(entry: StoreEntry) -> dict[str, Any]:
     """The JSON row of an entry; NaN becomes null."""
     row = dataclasses.asdict(entry.record)
     row |= {name: getattr(entry, name) for name in _PLAIN_FIELDS}
+    row["timings"] = dict(entry.timings)
     row["warnings"] = [dataclasses.asdict(warning) for warning in entry.warnings]
     row["clips"] = [_clip_row(ref) for ref in entry.clips]
     return row
@@ -249,6 +253,7 @@ def entry_from_row(row: dict[str, Any]) -> StoreEntry:
         record=record,
         clips=tuple(_clip_ref(clip) for clip in row["clips"]),
         warnings=tuple(Warn(**warning) for warning in row["warnings"]),
+        timings=row.get("timings", {}),
         **{name: row[name] for name in _PLAIN_FIELDS},
     )
 

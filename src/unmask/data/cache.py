@@ -15,6 +15,7 @@ import psutil
 import torch
 
 from unmask.clips import ClipRef, ClipStore
+from unmask.data.stages import StageClock
 
 DEVICE_SHARE, RAM_SHARE = 0.5, 0.6  # of the free memory; the rest is the model's
 
@@ -24,6 +25,8 @@ class ClipCache(Protocol):
 
     tier: str
     """``device``, ``ram`` or ``shards``."""
+    clock: StageClock
+    """Told of transfers to the device."""
 
     def gather(self, positions: Sequence[int]) -> torch.Tensor:
         """Clips at ``positions`` as ``(B, T, H, W, 3)`` uint8 on the training device."""
@@ -35,6 +38,7 @@ class DeviceCache:
     tier = "device"
 
     def __init__(self, store: ClipStore, refs: Sequence[ClipRef], device: torch.device) -> None:
+        self.clock = StageClock(device)
         self._clips = torch.empty((len(refs), *_clip_shape(refs)), dtype=torch.uint8, device=device)
         for position, ref in enumerate(refs):
             self._clips[position] = torch.from_numpy(np.array(store.frames(ref)))
@@ -51,12 +55,13 @@ class RamCache:
     tier = "ram"
 
     def __init__(self, store: ClipStore, refs: Sequence[ClipRef], device: torch.device) -> None:
+        self.clock = StageClock(device)
         self._device = device
         self._host = DeviceCache(store, refs, torch.device("cpu"))
 
     def gather(self, positions: Sequence[int]) -> torch.Tensor:
         """See `ClipCache.gather`."""
-        return _to_device(self._host.gather(positions), self._device)
+        return _to_device(self._host.gather(positions), self._device, self.clock)
 
 
 class ShardCache:
@@ -66,11 +71,12 @@ class ShardCache:
 
     def __init__(self, store: ClipStore, refs: Sequence[ClipRef], device: torch.device) -> None:
         self._store, self._refs, self._device = store, refs, device
+        self.clock = StageClock(device)
 
     def gather(self, positions: Sequence[int]) -> torch.Tensor:
         """See `ClipCache.gather`."""
         frames = np.stack([self._store.frames(self._refs[position]) for position in positions])
-        return _to_device(torch.from_numpy(frames), self._device)
+        return _to_device(torch.from_numpy(frames), self._device, self.clock)
 
 
 def build_cache(
@@ -110,7 +116,9 @@ def _total_bytes(refs: Sequence[ClipRef]) -> int:
     return sum(ref.size_bytes for ref in refs)
 
 
-def _to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
+def _to_device(clips: torch.Tensor, device: torch.device, clock: StageClock) -> torch.Tensor:
     if device.type != "cuda":
         return clips
-    return clips.pin_memory().to(device, non_blocking=True)
+    pinned = clips.pin_memory()
+    with clock.stage("transfer"):
+        return pinned.to(device, non_blocking=True)

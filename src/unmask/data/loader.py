@@ -16,6 +16,7 @@ import torch
 
 from unmask.clips import ClipRef, ClipStore
 from unmask.data.cache import ClipCache
+from unmask.data.stages import StageClock
 from unmask.models import PatchTargets
 from unmask.types import VideoRecord
 
@@ -59,6 +60,10 @@ class Batch:
 
 class TrainingData(Protocol):
     """What the training loop asks of its data; the order follows from a seed and the epoch."""
+
+    @property
+    def clock(self) -> StageClock:
+        """Told of transfers to the device, and by the loop of everything else in a step."""
 
     def __len__(self) -> int:
         """Clips of an epoch."""
@@ -120,6 +125,11 @@ class ClipLoader:
 
     def __len__(self) -> int:
         return sum(len(unit) for unit in self._units)
+
+    @property
+    def clock(self) -> StageClock:
+        """See `TrainingData.clock`."""
+        return self.cache.clock
 
     def order(self, epoch: int | None) -> list[int]:
         """Positions in the order of ``epoch``; ``None``: as they stand, nothing shuffled."""

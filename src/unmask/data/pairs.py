@@ -22,6 +22,7 @@ from unmask.data import pseudo
 from unmask.data.facebank import FaceBank
 from unmask.data.loader import Batch, ClipItem, ClipLoader
 from unmask.data.pseudo import DATASET, KIND_NAMES, PairConfig, PairSource
+from unmask.data.stages import StageClock
 from unmask.models import PatchTargets
 from unmask.types import FAKE, REAL, VideoRecord
 
@@ -42,6 +43,7 @@ class PairLoader:
             workers: processes that make them; 0 = this one.
             authentic: faces of an epoch; each stands for one pair.
         """
+        self.clock = StageClock(device)
         self._source, self._device = source, device
         self._workers, self._authentic = workers, authentic
 
@@ -53,7 +55,7 @@ class PairLoader:
     ) -> Iterator[Batch]:
         """See `unmask.data.loader.TrainingData.batches`; goes on as long as it is asked."""
         pairs = max(1, batch_size // (2 * world))
-        steps = _Steps(self._source, pairs, epoch, rank, world)
+        steps = _Steps(self._source, pairs, epoch, rank)
         loader = DataLoader(
             steps,
             batch_size=None,
@@ -81,16 +83,15 @@ class PairLoader:
 
     def _on_device(self, made: pseudo.Batch) -> Batch:
         clips = torch.from_numpy(made.images).permute(0, 1, 4, 2, 3)
-        moved = [
-            tensor.to(self._device, non_blocking=True)
-            for tensor in (
-                clips,
-                torch.ones(clips.shape[:2], dtype=torch.bool),
-                torch.from_numpy(made.labels).float(),
-                torch.from_numpy(made.mask),
-                torch.from_numpy(made.known),
-            )
-        ]
+        here = (
+            clips,
+            torch.ones(clips.shape[:2], dtype=torch.bool),
+            torch.from_numpy(made.labels).float(),
+            torch.from_numpy(made.mask),
+            torch.from_numpy(made.known),
+        )
+        with self.clock.stage("transfer"):
+            moved = [tensor.to(self._device, non_blocking=True) for tensor in here]
         patches = PatchTargets(moved[3], moved[4])
         return Batch(moved[0], moved[1], moved[2], tuple(made.row.tolist()), patches)
 
@@ -140,15 +141,18 @@ def pair_loaders(
 
 
 class _Steps(Dataset[pseudo.Batch]):
-    """The pairs of a step, by its number in the epoch."""
+    """A rank's share of the pairs of a step, by the step's number in the epoch.
 
-    def __init__(self, source: PairSource, pairs: int, epoch: int, rank: int, world: int) -> None:
+    Together the ranks hold the very pairs that one process would make.
+    """
+
+    def __init__(self, source: PairSource, pairs: int, epoch: int, rank: int) -> None:
         self._source, self._pairs = source, pairs
-        self._epoch, self._rank, self._world = epoch, rank, world
+        self._epoch, self._rank = epoch, rank
 
     def __getitem__(self, step: int) -> pseudo.Batch:
         number = self._epoch * _EPOCH_STEPS + step
-        return self._source.batch(number * self._world + self._rank, self._pairs)
+        return self._source.batch(number, self._pairs, self._rank * self._pairs)
 
 
 class _FixedClips:
@@ -157,6 +161,7 @@ class _FixedClips:
     tier = "device"
 
     def __init__(self, images: np.ndarray, device: torch.device) -> None:
+        self.clock = StageClock(device)
         self._images, self._device = torch.from_numpy(images), device
 
     def gather(self, positions: Sequence[int]) -> torch.Tensor:

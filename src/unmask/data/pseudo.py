@@ -132,13 +132,16 @@ class PairSource:
             for group in np.unique(self._group[real & (bank.source == "clips")])
         }
 
-    def batch(self, step: int, pairs: int) -> Batch:
-        """The batch of one step: always the same for the same seed, step and number of pairs."""
-        count = pairs if self.config.together else 2 * pairs
-        made = [self.pair(np.random.default_rng((self.config.seed, step, i))) for i in range(count)]
+    def batch(self, step: int, pairs: int, first: int = 0) -> Batch:
+        """Pairs of one step from number ``first`` on: each follows from seed, step and number."""
+        made = [self._of_step(step, number) for number in range(first, first + pairs)]
         if not self.config.together:
-            made = [_of_two(*both) for both in zip(made[:pairs], made[pairs:], strict=True)]
+            others = [self._of_step(step, number, 1) for number in range(first, first + pairs)]
+            made = [_of_two(*both) for both in zip(made, others, strict=True)]
         return collate(made, self.config.patch_px)
+
+    def _of_step(self, step: int, *number: int) -> Pair:
+        return self.pair(np.random.default_rng((self.config.seed, step, *number)))
 
     def pair(
         self, rng: np.random.Generator, row: int | None = None, kind: str | None = None

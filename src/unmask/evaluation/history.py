@@ -13,7 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, PercentFormatter
 
 from unmask import files
-from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, figure_to, say
+from unmask.evaluation.figure import AUTHENTIC, INK, MANIPULATED, NEUTRAL, figure_to, say
+
+_STAGES = {
+    "wait": MANIPULATED,
+    "transfer": "#e8a87c",
+    "augment": "#f2d49b",
+    "forward": "#8fc1d4",
+    "backward": AUTHENTIC,
+    "optimiser": INK,
+    "other": NEUTRAL,
+}
+"""Colours of `unmask.data.stages.STAGES`, from the bottom up."""
 
 
 def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -26,13 +37,19 @@ def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     files.write_text(path, text.getvalue())
 
 
-def plot_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw losses, validation measures, learning rate and throughput over the epochs.
+def plot_history(
+    history: Sequence[Mapping[str, Any]], path: Path, course: Sequence[Mapping[str, float]] = ()
+) -> None:
+    """Draw what was learned over the epochs, and what that took.
+
+    Losses, validation measures, learning rate, throughput, the stages of a step, and the machine
+    over time.
 
     Args:
         history: one mapping an epoch, or rows of training_history.csv as they were read back; a
             panel without its columns is left out.
         path: where the PNG goes.
+        course: the machine over the training's time (`unmask.training.monitor.Monitor.course`).
     """
     panels: list[tuple[str, str, dict[str, str]]] = [
         ("Loss", "", {"train_loss": "training", "val_loss": "validation"}),
@@ -42,12 +59,14 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             {"val_auc_video": "AUC", "val_accuracy_video": "accuracy at logit 0"},
         ),
         ("Learning rate", "log", {"lr": "highest of all parameter groups"}),
-        ("Throughput", "", {"images_per_second": "images a second"}),
+        ("Throughput", "", {"images_per_second": "crops a second"}),
     ]
     columns = {name for row in history for name, value in row.items() if _is_number(value)}
     shown = [panel for panel in panels if columns & set(panel[2])]
-    with figure_to(path, 10.6, 6.8) as figure:
-        grid = figure.subplots(2, 2, squeeze=False).ravel()
+    stages = [name for name in _STAGES if f"{name}_ms" in columns]
+    below = int(bool(stages or course))
+    with figure_to(path, 10.6, 6.8 + 3.4 * below) as figure:
+        grid = figure.subplots(2 + below, 2, squeeze=False).ravel()
         for axes, (title, scale, names) in zip(grid, shown, strict=False):
             _history_panel(axes, history, names)
             axes.set(title=title, xlabel="epoch")
@@ -58,7 +77,14 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
                 )
             if title == "Throughput" and "data_wait_share" in columns:
                 _data_wait(axes, history)
-        for axes in grid[len(shown) :]:
+        used = len(shown)
+        if stages:
+            _stages(grid[used], history, stages)
+            used += 1
+        if course:
+            _machine(grid[used], course)
+            used += 1
+        for axes in grid[used:]:
             axes.set_axis_off()
         if not shown:
             say(grid[0], "no epoch is finished yet")
@@ -113,6 +139,56 @@ def _data_wait(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     handles = axes.get_legend_handles_labels()[0] + twin.get_legend_handles_labels()[0]
     axes.legend().set_visible(False)
     twin.legend(handles=handles, frameon=True, loc="upper center", ncols=2)
+
+
+def _stages(axes: Axes, history: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> None:
+    """Milliseconds of a step, stage upon stage, by epoch."""
+    epochs, _ = _column(history, f"{stages[0]}_ms")
+    layers = [_column(history, f"{name}_ms")[1] for name in stages]
+    edges = [epoch - 0.5 for epoch in epochs] + [epochs[-1] + 0.5]
+    bottom = np.zeros(len(epochs))
+    for name, layer in zip(stages, layers, strict=True):
+        top = bottom + np.array(layer)
+        axes.stairs(
+            top, edges, baseline=bottom, fill=True, color=_STAGES[name], label=name, linewidth=0
+        )
+        bottom = top
+    axes.set(title="Where a step's time goes", xlabel="epoch", ylabel="ms")
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.45 * max(*bottom, 1e-9)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=True, loc="upper center", ncols=4, columnspacing=1.0, handlelength=1.2)
+
+
+def _machine(axes: Axes, course: Sequence[Mapping[str, float]]) -> None:
+    """Processor and GPU in use, and throughput, over the time of training."""
+    unit, seconds = ("minutes", 60) if course[-1]["seconds"] > 180 else ("seconds", 1)
+    times = [point["seconds"] / seconds for point in course]
+    marker = "o" if len(course) < 4 else ""
+    for name, words, colour in (
+        ("cpu_utilisation", "processor", AUTHENTIC),
+        ("gpu_utilisation", "GPU", INK),
+    ):
+        if any(name in point for point in course):
+            shares = [point.get(name, np.nan) for point in course]
+            axes.plot(times, shares, marker=marker, color=colour, linewidth=1.6, label=words)
+    axes.set(title="The machine over time", xlabel=f"{unit} of training", ylim=(0, 1.3))
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    twin = axes.twinx()
+    rates = [point["images_per_second"] for point in course]
+    twin.plot(
+        times,
+        rates,
+        "--",
+        marker=marker,
+        color=MANIPULATED,
+        linewidth=1.2,
+        label="crops a second",
+    )
+    twin.set_ylim(0, 1.3 * max([*rates, 1e-9]))
+    twin.grid(visible=False)
+    handles = axes.get_legend_handles_labels()[0] + twin.get_legend_handles_labels()[0]
+    twin.legend(handles=handles, frameon=True, loc="upper center", ncols=3)
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

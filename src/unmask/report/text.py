@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unmask.files import valid_text
+from unmask.report.performance import performance_lines
 from unmask.types import Evidence, Person, Segment, Verdict
 
 WORDS: dict[Evidence, str] = {
@@ -152,11 +153,31 @@ def experiment_text(results: Mapping[str, Any]) -> str:
             for name in ("model", "training", "timings", "versions")
             if results.get(name)
         ],
+        _performance(results.get("performance")),
         _title("How to read this"),
         textwrap.fill(results["convention"], 88),
         "Intervals: {kind}; {resamples} resamples, seed {seed}.".format(**results["intervals"]),
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def training_text(training: Mapping[str, Any], performance: Mapping[str, Any]) -> str:
+    """The report of a run on a bank of faces, which has no test split."""
+    parts = [
+        _title("unmask experiment report"),
+        "Trained on pairs made of a bank of faces: no test split, so nothing is measured on one.",
+        _title("Training") + "\n" + _pairs(training),
+        _performance(performance),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _performance(tree: Mapping[str, Any] | None) -> str:
+    if not tree:
+        return ""
+    return "\n".join(
+        [_title("Performance: where the time of the training went"), *performance_lines(tree)]
+    )
 
 
 def _title(words: str) -> str:

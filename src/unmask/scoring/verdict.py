@@ -179,8 +179,8 @@ def _left_out(track: TrackScore) -> Warn | None:
     why = ", ".join(f"{words} in {count}" for words, count in faults.most_common())
     return Warn(
         "frames_left_out",
-        f"Person {track.track_id + 1} is judged by {frames - total} of {frames} frames; the face is "
-        f"{why}.",
+        f"Person {track.track_id + 1} is judged by {frames - total} of {frames} frames; the face "
+        f"is {why}.",
     )
 
 

@@ -48,6 +48,10 @@ class RunState:
     epoch_losses: list[float] = field(default_factory=list)
     """Loss of each step of the epoch under way."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    course: list[dict[str, float]] = field(default_factory=list)
+    """The machine over the training time; see `unmask.training.monitor.Monitor.course`."""
+    amp_memory: dict[str, float | None] | None = None
+    """Peak memory of a step; see `unmask.training.amp_memory`."""
 
 
 @dataclass(frozen=True)

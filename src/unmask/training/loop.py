@@ -21,9 +21,10 @@ from unmask.data.loader import Batch, ClipLoader, TrainingData
 from unmask.errors import RunError
 from unmask.models import Detector, Output, build_loss, distillation, save_model
 from unmask.progress import Progress, say
+from unmask.training.amp_memory import compare_memory
 from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
 from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
-from unmask.training.monitor import Monitor
+from unmask.training.monitor import Monitor, thinned
 from unmask.training.optim import (
     build_average,
     build_optimizer,
@@ -77,7 +78,6 @@ class Trainer:
         self.skipped: list[tuple[str, ...]] = []
         self.micro = 0
         self._began = 0.0
-        self.peak_memory_gib: float | None = None
 
     # ---------------------------------------------------------------- a run
 
@@ -88,9 +88,12 @@ class Trainer:
         if not self.state.batch_size:
             self.state.batch_size = loop.batch_size or self._find_batch_size()
         self.micro = math.ceil(self.state.batch_size / self.fabric.world_size)
-        with Monitor(self.fabric.device) as monitor:
+        if self.state.amp_memory is None and self._is_mixed_on_one_gpu():
+            self.state.amp_memory = self._compare_memory()
+        with Monitor(self.fabric.device, clock=self.train_loader.clock) as monitor:
             while not self.state.finished:
                 self._began = time.perf_counter()
+                monitor.restart()
                 self._epoch(monitor)
                 self._close_epoch(monitor, time.perf_counter() - self._began)
         return self.state
@@ -159,10 +162,13 @@ class Trainer:
         """Validate, schedule, keep the best, write the history row and the checkpoint."""
         state, config = self.state, self.config
         throughput = monitor.epoch_summary()
+        points = [{**p, "seconds": state.seconds + p["seconds"]} for p in monitor.course()]
+        state.course = thinned(state.course + points)
+        began = time.perf_counter()
         result = validate(
             self.fabric, self._eval_model(), self.val_loader, self.loss, self._eval_batch()
         )
-        monitor.epoch_summary()  # validation does not count as training
+        validated = time.perf_counter() - began
         metric = result.auc_video if result.auc_video is not None else -result.loss
         rates = [group["lr"] for group in self.optimizer.param_groups]
         if config.optim.schedule == "plateau":
@@ -185,6 +191,7 @@ class Trainer:
                 "best": better,
                 **throughput,
                 "seconds": round(seconds, 2),
+                "validation_seconds": round(validated, 2),
             }
         )
         if better:
@@ -243,11 +250,20 @@ class Trainer:
                 if not is_out_of_memory(error):
                     raise
                 self._halve_micro(error)
-        if not self._all_finite(loss):
+        with self.train_loader.clock.stage("optimiser"):
+            finite = self._all_finite(loss)
+            if finite:
+                self._update()
+        if not finite:
             self.optimizer.zero_grad(set_to_none=True)
             self._skip(batch)
             return None
         self.skipped.clear()
+        return loss
+
+    def _update(self) -> None:
+        """Gradients into weights."""
+        optim = self.config.optim
         if optim.clip_norm:
             self.fabric.clip_gradients(
                 self.model,
@@ -259,24 +275,25 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update_parameters(self.plain_model)
-        return loss
 
     def _forward_backward(self, batch: Batch) -> float:
         """Gradients of the whole batch, accumulated over micro-batches that fit in memory."""
         self.optimizer.zero_grad(set_to_none=True)
-        draws = self._seed_step()
-        clips = self.augment(batch.clips, draws)
-        batch = replace(batch, clips=clips)
+        draws, clock = self._seed_step(), self.train_loader.clock
+        with clock.stage("augment"):
+            batch = replace(batch, clips=self.augment(batch.clips, draws))
         total = torch.zeros((), device=self.fabric.device)
         for start in range(0, len(batch), self.micro):
             part = batch.part(start, start + self.micro)
             last = start + self.micro >= len(batch)
             with self.fabric.no_backward_sync(self.model, enabled=not last):
-                output = self.forward(part.clips, part.mask)
-                loss = self.loss(output, part.labels, part.mask, part.patches)
-                loss = loss + self._distillation(part, output)
-                loss = loss * (len(part) / len(batch))
-                self.fabric.backward(loss)
+                with clock.stage("forward"):
+                    output = self.forward(part.clips, part.mask)
+                    loss = self.loss(output, part.labels, part.mask, part.patches)
+                    loss = loss + self._distillation(part, output)
+                    loss = loss * (len(part) / len(batch))
+                with clock.stage("backward"):
+                    self.fabric.backward(loss)
             total += loss.detach()
         return float(torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean")))
 
@@ -370,6 +387,29 @@ class Trainer:
         self.plain_model.load_state_dict(before)
         self._say(f"Batch size found: {size * world} clips a step.")
         return size * world
+
+    def _is_mixed_on_one_gpu(self) -> bool:
+        mixed = str(self.fabric._precision.precision).endswith("-mixed")
+        return mixed and self.fabric.device.type == "cuda" and self.fabric.world_size == 1
+
+    def _compare_memory(self) -> dict[str, float | None]:
+        """Peak memory of a step with mixed precision and without; nothing else is left of it."""
+        batch = self.train_loader.probe(self.micro)
+        before = {name: value.clone() for name, value in self.plain_model.state_dict().items()}
+
+        def step(mixed: bool) -> None:
+            forward = self.model if mixed else self.plain_model
+            output = forward(batch.clips, batch.mask)
+            loss = self.loss(output, batch.labels, batch.mask, batch.patches)
+            self.fabric.backward(loss)
+            self.optimizer.zero_grad(set_to_none=True)
+
+        self.model.train()
+        try:
+            return compare_memory(step, self.fabric.device)
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+            self.plain_model.load_state_dict(before)
 
     def _progress(self) -> float:
         """How much of the run is behind us, 0-1, by epochs or by minutes: whichever is further."""

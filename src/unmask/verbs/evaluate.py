@@ -44,6 +44,7 @@ def evaluate(
     out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
     card: Path | str | None = None,
+    performance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
 
@@ -57,6 +58,7 @@ def evaluate(
             appended otherwise.
         training: facts about the training, put into the report.
         card: a model's card (YAML) whose field ``metrics`` is to hold the measures.
+        performance: where the training's time went, put into the report.
 
     Returns:
         The tree of ``experiment_results.json`` (docs/metrics.md).
@@ -84,6 +86,8 @@ def evaluate(
         versions=describe_environment()["packages"],
     )
     tree |= {"model": scorer.facts, "training": dict(training or {})}
+    if performance is not None:
+        tree["performance"] = dict(performance)
     _write(out, tree, predictions, scorer.calibration)
     if card:
         put_field(Path(card), "metrics", evaluation.card_metrics(tree))

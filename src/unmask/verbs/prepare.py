@@ -12,10 +12,10 @@ import dataclasses
 import io
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,17 @@ from unmask.config import ClipSpec, DataConfig
 from unmask.data import Manifest, Source, as_file, find_twins, locate, read_manifest, sha256_of
 from unmask.device.choice import Choice, Wanted, choose
 from unmask.errors import ConfigError, DatasetError, MediaError, UnmaskError
-from unmask.faces.detect import DEFAULT, FACE_DETECTORS, FaceDetector, load_detector
+from unmask.faces.detect import (
+    DEFAULT,
+    FACE_DETECTORS,
+    FaceDetector,
+    SmallPictureDetector,
+    load_detector,
+)
 from unmask.files import write_text
 from unmask.jobs import Outcome, run_tasks
 from unmask.progress import Progress
-from unmask.types import VideoRecord, Warn
+from unmask.types import Face, UInt8Array, VideoRecord, Warn
 
 TIMEOUT_SECONDS = 600.0
 PROBLEMS_FILE = "problems.csv"
@@ -120,6 +126,8 @@ class _Cut:
     clips: VideoClips | None = None
     """None where the file cannot be read, or is what the store knows already."""
     error: MediaError | None = None
+    timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """As in `unmask.clips.StoreEntry`."""
 
 
 def prepare(
@@ -227,15 +235,20 @@ def _cut(task: _Task) -> _Cut:
         if sha256 == task.known_sha256:
             return _Cut(sha256)
         with as_file(task.source) as path:
-            return _Cut(sha256, _clips(path, task))
+            finder = _Timed(_detector(task.detector, task.choice.decoder == "cuda"))
+            began = time.perf_counter()
+            clips = _clips(path, task, finder)
+            rest = time.perf_counter() - began - finder.seconds
+            timings = {"decode_seconds": rest, "faces_seconds": finder.seconds}
+            return _Cut(
+                sha256, clips, timings={name: round(part, 4) for name, part in timings.items()}
+            )
     except MediaError as error:
         return _Cut(sha256, error=error)
 
 
-def _clips(path: Path, task: _Task) -> VideoClips:
-    on_gpu = task.choice.decoder == "cuda"
-    detector = _detector(task.detector, on_gpu)
-    if not on_gpu:
+def _clips(path: Path, task: _Task, detector: FaceDetector) -> VideoClips:
+    if task.choice.decoder != "cuda":
         return clips_of(path, task.spec, detector, threads=1)
     from unmask.device.walk import clips_of as clips_of_on_gpu  # needs torch
 
@@ -246,6 +259,25 @@ def _clips(path: Path, task: _Task) -> VideoClips:
 @lru_cache(maxsize=1)
 def _detector(name: str, on_gpu: bool) -> FaceDetector:
     return load_detector(name, threads=1, on_gpu=on_gpu)
+
+
+class _Timed:
+    """A face detector with a stop-watch."""
+
+    def __init__(self, inner: FaceDetector) -> None:
+        self.name, self.seconds, self._inner = inner.name, 0.0, inner
+        if isinstance(inner, SmallPictureDetector):  # stay one, for pictures that lie on a GPU
+            self.find = partial(self._timed, inner.find)
+
+    def __call__(self, image: UInt8Array) -> list[Face]:
+        return self._timed(self._inner, image)
+
+    def _timed(self, find: Callable[..., list[Face]], *picture: Any) -> list[Face]:
+        began = time.perf_counter()
+        try:
+            return find(*picture)
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 def _take_in(writer: StoreWriter, outcome: Outcome[_Task], timeout_seconds: float) -> None:
@@ -282,6 +314,7 @@ def _take_clips(writer: StoreWriter, task: _Task, cut: _Cut) -> None:
             message=text,
             media=_media_facts(found),
             coverage=_coverage_facts(found),
+            timings=cut.timings,
             warnings=found.warnings + _altered(task.record, cut.sha256),
             size_bytes=source.size_bytes,
             mtime_ns=source.mtime_ns,

@@ -1,8 +1,8 @@
 """The verb `train`: a folder of videos (a store of clips, a bank of faces) in, a finished run out.
 
 prepare -> leak check -> fit -> export -> evaluate. A bank of faces, from which pairs are made while
-training runs, has no test split: such a run ends with the export. Whatever was interrupted is taken
-up again by the same command.
+training runs, has no test split: such a run ends with the export and a report of the training.
+Whatever was interrupted is taken up again by the same command.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from unmask.evaluation.history import write_history
 from unmask.evaluation.plots import plot_history
 from unmask.files import write_json, write_text
 from unmask.progress import say
+from unmask.report.text import training_text
 from unmask.training.checkpoint import RunState, run_lock
 from unmask.training.environment import describe_environment
 from unmask.training.fit import fit
+from unmask.training.performance import performance_of
 from unmask.verbs.evaluate import evaluate
 from unmask.verbs.export import export
 from unmask.verbs.prepare import prepare
@@ -71,10 +73,16 @@ def train(
         write_json(run / "environment.json", describe_environment())
         state = fit(settings, store, run)
         write_history(state.history, run / "results" / "training_history.csv")
-        plot_history(state.history, run / "results" / "training_history.png")
+        plot_history(state.history, run / "results" / "training_history.png", state.course)
         model = export(run)
         training = _summary(state)
-        results = {} if bank else evaluate(run, store, split="test", training=training)
+        performance = performance_of(state, settings, None if bank else store)
+        if bank:
+            results = {}
+            text = training_text(training, performance)
+            write_text(run / "results" / "experiment_report.txt", text)
+        else:
+            results = evaluate(run, store, split="test", training=training, performance=performance)
     say(f"Done: {run}  (detect with: unmask detect VIDEO --model {model})")
     return TrainReport(run, state, results)
 

@@ -1,0 +1,119 @@
+"""The command that fills the table of docs/performance.md, at its smallest size."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import table
+from measure import Cost, Figure, Row, ratio, rounds
+from table import BEGIN, END, GPU_ROWS, ROWS, gpu_row, line, with_lines
+
+ROOT = Path(__file__).parents[1]
+CELLS = 8
+
+
+def cells(text: str) -> list[str]:
+    return [cell.strip() for cell in text.strip().strip("|").split("|")]
+
+
+def test_a_ratio_is_of_the_least_and_lies_within_its_spread() -> None:
+    slow, fast = [Cost(3, 2), Cost(2, 2), Cost(9, 4)], [Cost(1, 1), Cost(2, 1), Cost(4, 1)]
+    wall, processor = ratio(slow, fast)
+    assert wall == Figure(2.0, 1.0, 3.0)
+    assert processor == Figure(2.0, 2.0, 4.0)
+
+
+def test_rounds_take_turns_and_count_processor_time() -> None:
+    turns: list[str] = []
+    works = {
+        "idle": lambda: turns.append("idle"),
+        "busy": lambda: (turns.append("busy"), sum(range(3_000_000))),
+    }
+    costs = rounds(works, 2)
+    assert turns == ["idle", "busy"] * 2
+    assert min(cost.processor for cost in costs["busy"]) > 0
+    assert min(cost.wall for cost in costs["busy"]) > max(cost.wall for cost in costs["idle"])
+
+
+@pytest.mark.parametrize(
+    ("sense", "value", "holds", "met"),
+    [
+        ("<=", 1.5, True, True),
+        ("<=", 1.51, True, False),
+        (">=", 1.49, True, False),
+        (">=", 1.6, False, False),
+    ],
+)
+def test_a_target_is_met_or_not(sense: str, value: float, holds: bool, met: bool) -> None:
+    figure = Figure(value, value, value)
+    row = Row("a", "b", "c", sense, 1.5, wall=figure, holds=holds)  # type: ignore[arg-type]
+    assert row.met is met
+    assert cells(line(row))[6] == ("yes" if met else "**no**")
+
+
+def test_only_the_measured_lines_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "facts", lambda: "facts of today")  # the load changes
+    old = [line(Row(name, "what", "limit", "<=", 1)) for name in ("detect", "hour")]
+    document = "\n".join(["before", BEGIN, "facts of old", *old, END, "after"])
+    new = line(Row("hour", "what", "limit", "<=", 6, wall=Figure(2.4, 2.1, 2.8)))
+    changed = with_lines(document, {"hour": new})
+    assert changed.startswith(f"before\n{BEGIN}\n")
+    assert changed.endswith(f"{END}\nafter")
+    assert old[0] in changed
+    assert old[1] not in changed
+    assert "2.40x (2.10x to 2.80x)" in new
+    assert "facts of old" not in changed
+    assert "facts of today" in changed
+    assert "| rival |  |  |  | not measured yet |" in changed
+    assert with_lines(changed, {"hour": new}) == changed
+    with pytest.raises(ValueError, match="must hold"):
+        with_lines("no marks", {})
+
+
+def test_rows_of_a_gpu_are_open_until_its_file_is_given(tmp_path: Path) -> None:
+    assert "not measured: no GPU" in line(gpu_row("gpu-infer", None))
+    file = tmp_path / "gpu.json"
+    rows = [
+        {"what": "GPU utilisation in the loop", "unit": "%", "value": 93.0},
+        {"what": "AMP training memory", "unit": "of it", "value": 0.55},
+        {"what": "AMP training memory", "unit": "GB", "value": 4.2},
+        {"what": "240 videos x 16 frames", "unit": "s", "value": None},
+    ]
+    file.write_text(json.dumps({"machine": {"device": "one card"}, "rows": rows}))
+    use, share, peak = (
+        cells(line(gpu_row(name, file))) for name in ("gpu-use", "gpu-memory", "gpu-memory-gb")
+    )
+    assert use[3:7] == ["at least 90 %", "93.0 %; one card", "", "yes"]
+    assert share[4:7] == ["0.55x; one card", "", "yes"]
+    assert peak[4:7] == ["4.20 GB; one card", "", "**no**"]
+    assert "not in gpu.json" in line(gpu_row("gpu-train", file))
+
+
+def test_the_document_has_every_row() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition(BEGIN)[2]
+    rows = [cells(text) for text in page.partition(END)[0].splitlines() if text[:2] == "| "]
+    assert [row[0] for row in rows[1:]] == [*ROWS, *GPU_ROWS]
+    assert {len(row) for row in rows} == {CELLS}
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_smallest_size(tmp_path: Path) -> None:
+    words = ["--quick", "--only", "detect,gpu-use", "--media", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "table.py"), *words],
+        check=True, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    detect, gpu = (cells(text) for text in done.stdout.splitlines()[2:])
+    assert detect[0] == "detect"
+    assert float(detect[4].rstrip("x")) > 0
+    assert float(detect[5].rstrip("x")) > 0
+    assert gpu[4] == "not measured: no GPU"
+    unknown = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "table.py"), "--only", "detects"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert unknown.returncode == 2
+    assert "no row detects" in unknown.stderr
