@@ -1,6 +1,6 @@
-"""How many face crops a second does a detector judge, and how near is that to the processor's limit?
+"""How many face crops a second does a detector judge, and how near is that to the limit?
 
-    python benchmarks/crops.py [MODEL.onnx ...] [--crops 32] [--repeat 5]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/crops.py [MODEL.onnx ...] [--crops 32] [--repeat 5]
 
 The bundled detector by default. All cores work, as in `unmask detect`; beside it stands NumPy's
 matrix product (OpenBLAS), one a core at the same time, in turn with it: no network in float32 does
@@ -11,7 +11,6 @@ nothing else runs.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,12 +37,16 @@ def main() -> None:
     costs = least({"product": product(cores), **works}, options.repeat)
     wall, processor = costs.pop("product")
     operations = 2e-9 * ROWS * INNER * COLUMNS * PRODUCTS * cores
-    print(f"{cores} cores, least of {options.repeat}; matrix products in float32: "
-          f"{operations / wall:.0f} GFLOP/s, {operations / processor:.0f} a core")  # fmt: skip
+    print(
+        f"{cores} cores, least of {options.repeat}; matrix products in float32: "
+        f"{operations / wall:.0f} GFLOP/s, {operations / processor:.0f} a core"
+    )
     for name, (wall, processor) in costs.items():
         side, alone = models[name].spec.size_px, options.crops * cores / processor
-        print(f"{name}, {side} px: {options.crops / wall:.1f} crops/s, {alone:.1f} by processor "
-              f"time ({1e3 * processor / options.crops:.1f} ms a crop)")  # fmt: skip
+        print(
+            f"{name}, {side} px: {options.crops / wall:.1f} crops/s, {alone:.1f} by processor "
+            f"time ({1e3 * processor / options.crops:.1f} ms a crop)"
+        )
 
 
 def judging(model: Model, crops: int) -> Callable[[], object]:
@@ -83,5 +86,4 @@ def least(works: dict[str, Callable[[], object]], repeat: int) -> dict[str, tupl
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     main()
