@@ -28,11 +28,11 @@ def video(folder: Path, width_px: int, height_px: int, seconds: int) -> Path:
     return part.rename(path)
 
 
-def repeated(source: Path, path: Path, seconds: int) -> None:
-    """Write ``source`` as often as ``seconds`` need, without encoding anything."""
+def repeated(source: Path, path: Path, seconds: int, once: int = _LONGEST_ENCODED) -> None:
+    """Write ``source`` of ``once`` seconds as often as ``seconds`` need; nothing is encoded."""
     with av.open(str(path), "w") as out:
         stream, start = None, 0
-        for _ in range(seconds // _LONGEST_ENCODED):
+        for _ in range(seconds // once):
             with av.open(str(source)) as once:
                 origin = once.streams.video[0]
                 stream = stream or out.add_stream_from_template(origin)
@@ -42,7 +42,7 @@ def repeated(source: Path, path: Path, seconds: int) -> None:
                     packet.pts, packet.dts = packet.pts + start, packet.dts + start
                     packet.stream = stream
                     out.mux(packet)
-                start += round(_LONGEST_ENCODED / origin.time_base)
+                start += round(once / origin.time_base)
 
 
 def detector(folder: Path, kind: str, precision: str = "fp32") -> Path:

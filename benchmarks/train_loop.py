@@ -24,7 +24,7 @@ from unmask.config import ClipSpec, TrainConfig, load
 from unmask.data.cache import build_cache
 from unmask.data.loader import ClipLoader, clip_items
 from unmask.models import build
-from unmask.training.fabric import build_fabric
+from unmask.training.fabric import build_fabric, tune_cuda
 from unmask.training.loop import Trainer
 from unmask.training.monitor import Monitor
 from unmask.types import Clip, VideoRecord
@@ -110,6 +110,7 @@ def make_trainer(config: TrainConfig, store: ClipStore, run: Path) -> Trainer:
     """The trainer that `unmask train` would build."""
     fabric = build_fabric(config.loop)
     fabric.launch()
+    tune_cuda(fabric.device, deterministic=config.loop.deterministic)
     items = clip_items(store, "train", main_track_only=True)
     cache = build_cache(store, [item.ref for item in items], fabric.device, config.data.cache)
     loader = ClipLoader(items, cache, fabric.device, seed=0)
@@ -119,12 +120,13 @@ def make_trainer(config: TrainConfig, store: ClipStore, run: Path) -> Trainer:
     return trainer
 
 
-def make_store(folder: Path, spec: ClipSpec, count: int) -> ClipStore:
-    """Random clips of both classes."""
+def make_store(folder: Path, spec: ClipSpec, count: int, val: int = 0) -> ClipStore:
+    """Random clips of both classes, the last ``val`` of them beyond ``count`` for validation."""
     rng = np.random.default_rng(0)
     with StoreWriter(folder, spec) as writer:
-        for number in range(count):
-            record = VideoRecord(f"{number}.mp4", number % 2, "train", group=str(number))
+        for number in range(count + val):
+            split = "train" if number < count else "val"
+            record = VideoRecord(f"{number}.mp4", number % 2, split, group=str(number))
             frames = rng.integers(
                 0, 256, (spec.frames, spec.size_px, spec.size_px, 3), dtype=np.uint8
             )

@@ -41,7 +41,18 @@ _FOLDERS = "scripts|configs|src|tests|docs|benchmarks|kaggle_cells|notebooks"
 _PATH = re.compile(rf"(?:{_FOLDERS})/[\w./*-]+")
 _SECTIONS = "|".join(to_dict(TrainConfig()))
 _SETTING = re.compile(rf"({_SECTIONS})\.([a-z_]+)(=.*)?")
-_CODE_FAMILIES = ("media", "dataset", "leak", "store", "config", "model", "run", "scan", "annotate")
+_CODE_FAMILIES = (
+    "media",
+    "dataset",
+    "leak",
+    "store",
+    "config",
+    "model",
+    "run",
+    "scan",
+    "gpu",
+    "annotate",
+)
 _CODE = re.compile(rf"\[?((?:{'|'.join(_CODE_FAMILIES)}|extra|cell)_[a-z0-9_]+)\]?")
 _NAME = re.compile(r"unmask(?:\.[A-Za-z_]\w*)+")
 

@@ -253,9 +253,21 @@ def cards_page() -> str:
             ("notes", card.notes),
             ("file", f"`{card.file}`"),
             ("SHA-256", f"`{card.sha256}`"),
+            ("commit", f"`{card.commit}`" if card.commit else ""),
         ]
         body = [f"| {what} | {_cell(text)} |" for what, text in rows if text]
         parts.append("\n".join(("| | |", "|---|---|", *body)))
+        sections = (
+            ("Intended use", card.intended_use),
+            ("Known failures", card.failures),
+            ("Measures", card.metrics),
+            ("Robustness", card.robustness),
+            ("Data and terms", card.data),
+            ("Recipe", card.recipe),
+            ("Commands", f"```sh\n{card.commands}\n```" if card.commands else ""),
+        )
+        for title, text in sections:
+            parts += [f"### {title} of {name}", text] if text else []
         if card.task != "face_detection":
             parts += _said_by_the_file(name)
     return "\n\n".join(parts) + "\n"
@@ -280,6 +292,7 @@ def _said_by_the_file(name: str) -> Iterator[str]:
             ("called manipulated there", f"{_share(fitted['expected_bpcer'])} of the authentic"),
             ("missed there", f"{_share(fitted['expected_apcer'])} of the manipulated"),
         ]  # fmt: skip
+    yield f"### What {name} says of itself"
     yield "The file says of itself, and `detect` with each verdict:"
     yield "\n".join(
         ("| | |", "|---|---|", *(f"| {what} | {text} |" for what, text in rows if text))

@@ -62,6 +62,10 @@ def test_every_bundled_network_has_its_card(pages: dict[str, str]) -> None:
         section = pages["cards.md"].partition(f"## {name}\n")[2].partition("\n## ")[0]
         assert card.sha256 in section
         assert card.licence in section
+        for field in fields(weights.Card):  # nothing of a card stays in the file
+            text = " ".join(str(getattr(card, field.name)).replace("_", " ").split())
+            shown = " ".join(section.replace("_", " ").split())
+            assert text in shown or text.replace("|", r"\|") in shown, field.name
 
 
 def test_a_detector_tells_its_threshold_and_limits(

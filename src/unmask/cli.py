@@ -53,6 +53,10 @@ def prepare(
     store: Annotated[Path, typer.Option("--out", "-o", help="Folder of the clips.")],
     config: Config = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    decoder: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="Where videos are decoded; default: the setting data.decoder."),
+    ] = None,
     words: Words = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +72,7 @@ def prepare(
         data_config=settings.data,
         seed=settings.loop.seed,
         workers=workers,
+        decoder=decoder,
     )
     if as_json:
         _print_json(report.to_dict())
@@ -110,14 +115,31 @@ def evaluate(
     results: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the results.")
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="A table under compression, scaling, blur ...")
+    ] = False,
+    sample: Annotated[int, typer.Option(min=2, help="Videos of the robustness table.")] = 200,
+    card: Annotated[
+        Path | None, typer.Option(help="A model's card that is to hold the table.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a split and write metrics, predictions and plots."""
+    """Score a split and write metrics, predictions and plots, or the robustness table."""
     _need_training()
+    if robustness:
+        from unmask.evaluation.robustness import robustness_text
+        from unmask.verbs.robustness import robustness as measure
+
+        found = measure(model, data, split=split, out=results, videos=sample, card=card)
+        if as_json:
+            _print_json(found)
+        else:
+            _print_text(robustness_text(found))
+        return
     from unmask.report import experiment_text
     from unmask.verbs.evaluate import evaluate as run
 
-    tree = run(model, data, split=split, out=results)
+    tree = run(model, data, split=split, out=results, card=card)
     if as_json:
         _print_json(tree)
     else:

@@ -186,6 +186,9 @@ class DataConfig:
     such split."""
     videos_per_class: int = 0
     """At most this many videos of a class and split; 0 = all."""
+    decoder: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where `prepare` decodes videos: ``cuda``: on the GPU, what it cannot take on the CPU;
+    ``auto``: on the GPU where that has been measured to be faster (docs/gpu.md)."""
     cache: Literal["auto", "device", "ram", "shards"] = "auto"
     workers: int = 2
     """Reader threads for the ``shards`` tier, and worker processes of `prepare`."""
@@ -213,6 +216,12 @@ class PairsConfig:
         default_factory=lambda: {"dfdc": 0.4, "portraits": 0.27, "wide": 0.1, "clips": 0.23}
     )
     """Relative weights of the collections of authentic faces."""
+    val_sources: dict[str, float] = field(default_factory=dict)
+    """The same for validation pairs, so that a collection can be left out of training and kept
+    there; empty = as ``sources``."""
+    together: bool = True
+    """Put each fake beside the authentic face it was made from, both degraded alike; false draws
+    the two of a pair from different faces."""
     margin: tuple[float, float] = (0.95, 1.4)
     """Side of the crop over the face box, as far as the picture reaches."""
     roll_deg: float = 6.0

@@ -156,6 +156,8 @@ class FrameScore:
     box_xyxy_px: BoxXyxy
     logit: float
     """Raw frame logit; > 0 leans to manipulated."""
+    left_out: str = ""
+    """Code of why this crop does not count, e.g. ``"face_dark"``; its logit then means nothing."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,15 @@ class TrackScore:
 
     track_id: int
     logit: float
-    """Raw track logit, pooled over the track's clips."""
+    """Raw track logit, pooled over the track's clips; NaN where none of its frames counts."""
     frames: tuple[FrameScore, ...]
+    """In time order, those that do not count included."""
     median_face_px: float
+
+    @property
+    def counted(self) -> tuple[FrameScore, ...]:
+        """The frames that count."""
+        return tuple(frame for frame in self.frames if not frame.left_out)
 
 
 @dataclass(frozen=True)
@@ -174,7 +182,7 @@ class VideoScore:
     """What the model says about one video, before calibration."""
 
     logit: float
-    """Raw video logit, pooled over the tracks."""
+    """Raw video logit, pooled over the tracks; NaN where no frame counts."""
     tracks: tuple[TrackScore, ...]
 
 
@@ -227,7 +235,8 @@ class Person:
     median_face_px: float
     segments: tuple[Segment, ...] = ()
     frames_detail: tuple[dict[str, Any], ...] = ()
-    """``{"time_seconds", "box_xyxy_px", "score"}`` for every analysed frame."""
+    """``{"time_seconds", "box_xyxy_px", "score", "left_out"}`` for every analysed frame;
+    ``left_out`` is the code of why a frame does not count, or None."""
     interval: tuple[float, float] | None = None
     """95 % interval of the score over the frames that were looked at."""
     reasons: tuple[Warn, ...] = ()

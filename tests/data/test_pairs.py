@@ -70,6 +70,23 @@ def test_validation_holds_every_kind_taught_or_not(bank: FaceBank, tmp_path: Pat
     assert torch.equal(val.batch([0, 5]).clips, again.batch([0, 5]).clips)
 
 
+def test_a_collection_can_be_left_out_of_training_and_kept_in_validation(tmp_path: Path) -> None:
+    faces = [
+        face(f"{source}/{split}{i}", source, f"{source}{split}{i}", split, tone=0.7 + 0.1 * i)
+        for source in ("portraits", "dfdc")
+        for split in ("train", "val")
+        for i in range(3)
+    ]
+    both = {"portraits": 1.0, "dfdc": 1.0}
+    settings = _tree()
+    settings["pairs"] = {**settings["pairs"], "val_sources": both, "val_pairs": 6}
+    config = from_dict(TrainConfig, settings)
+    train, val = pair_loaders(FaceBank.of(faces), config, CPU, tmp_path / "val.npz")
+    assert {item.record.dataset for item in val.items} == {"portraits", "dfdc"}
+    seen = [name for batch in islice(train.batches(0, 12), 3) for name in train.names(batch)]
+    assert {name.partition("/")[0] for name in seen} == {"portraits"}
+
+
 def test_the_defaults_name_known_kinds() -> None:
     assert sum(PairsConfig().kinds.values()) == pytest.approx(1.0)
 

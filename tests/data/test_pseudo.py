@@ -35,6 +35,17 @@ def test_a_batch_depends_on_seed_and_step_alone(bank: FaceBank) -> None:
     assert not np.array_equal(one.images, reseeded.images)
 
 
+def test_without_pairing_the_two_of_a_pair_are_of_different_faces(bank: FaceBank) -> None:
+    config = replace(SMALL, sources={"portraits": 1.0}, kinds={"sbi": 1.0})
+    paired = PairSource(bank, config).batch(5, 6)
+    apart = PairSource(bank, replace(config, together=False)).batch(5, 3)
+    np.testing.assert_array_equal(apart.images[::2], paired.images[0:6:2])  # three authentic ones
+    np.testing.assert_array_equal(apart.images[1::2], paired.images[7::2])  # fakes of three others
+    np.testing.assert_array_equal(apart.mask[1::2], paired.mask[7::2])
+    assert apart.labels.tolist() == [0, 1] * 3
+    assert apart.row.tolist() == paired.row[0:6].tolist()
+
+
 def test_a_batch_has_the_promised_shapes(bank: FaceBank) -> None:
     batch = PairSource(bank, replace(SMALL, frames=2)).batch(0, 4)
     assert batch.images.shape == (8, 2, 84, 84, 3)

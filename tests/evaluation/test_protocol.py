@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import pytest
 from sklearn import metrics as sk
 
 from unmask.errors import InputError
-from unmask.evaluation import Prediction, read_predictions, results_of, write_predictions
+from unmask.evaluation import (
+    Prediction,
+    card_metrics,
+    read_predictions,
+    results_of,
+    write_predictions,
+)
 from unmask.metrics import METRICS
 from unmask.scoring import Calibration, fit
 from unmask.types import VideoRecord
@@ -179,3 +186,25 @@ def test_a_foreign_table_is_refused(tmp_path: Path, text: str | None) -> None:
     with pytest.raises(InputError) as caught:
         read_predictions(file)
     assert caught.value.code == "predictions_unreadable"
+
+
+def test_sources_stand_by_themselves_and_the_card_names_every_part() -> None:
+    rows, calibration = [], Calibration(threshold=0.5, authentic=9, manipulated=9)
+    for k in range(24):
+        label, source = k % 2, ("here", "there")[k // 12]
+        record = VideoRecord(f"{k}.mp4", label, "test", f"g{k // 2}", "swap" * label, source)
+        right = source == "here" or k % 4 < 2
+        logit = (1.0 if label == right else -1.0) + 0.01 * k
+        rows.append(Prediction.judged(record, calibration, logit, [logit], 40.0 + 10 * k))
+    tree = results_of(rows, calibration, resamples=50)
+    assert set(tree["by_source"]) == {"here", "there"}
+    assert tree["by_source"]["here"]["auc_roc"]["value"] == 1.0
+    assert tree["by_source"]["there"]["auc_roc"]["value"] < 0.9
+    assert tree["by_source"]["there"]["auc_roc"]["low"] is not None
+    table = card_metrics(tree)
+    for name in ("all", "source here", "source there", "method swap", "face 48-95 px"):
+        assert f"| {name} | " in table
+    assert "| source here | 6 | 6 | 1.000 [1.000, 1.000] |" in table
+    assert "Split test, 12 groups, 0 videos not judged" in table
+    without = results_of([replace(row, dataset="") for row in rows], calibration, resamples=0)
+    assert without["by_source"] == {}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,22 @@ def test_only_slots_with_a_crop_are_kept() -> None:
     assert np.isfinite(paired.pts_seconds).all()
     with pytest.raises(ValueError, match="frame_logits"):
         ClipLogits.of(whole, np.zeros(4, np.float32), 0.5)
+
+
+def test_clips_whose_crops_were_all_left_out_have_no_say() -> None:
+    dark = replace(clip(0, 9.0, [1.0, 3.0], [9.0, 9.0]), left_out=("face_dark", "face_dark"))
+    part = replace(clip(0, 2.0, [0.0, 2.0], [2.0, 50.0]), left_out=("", "face_blurry"))
+    score = pool([dark, part])
+    (track,) = score.tracks
+    assert (score.logit, track.logit) == (2.0, 2.0)
+    assert [frame.left_out for frame in track.frames] == [
+        "",
+        "face_dark",
+        "face_blurry",
+        "face_dark",
+    ]
+    assert [frame.logit for frame in track.counted] == [2.0]
+    nothing = pool([dark])
+    assert np.isnan(nothing.logit)
+    assert np.isnan(nothing.tracks[0].logit)
+    assert nothing.tracks[0].counted == ()

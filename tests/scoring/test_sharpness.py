@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from unmask.scoring import Sufficiency, sharpness
+from unmask.scoring import GuardLimits, sharpness
 
 
 def face(side_px: int = 160, blur_share: float = 0.0, shrink_to_px: int = 0) -> np.ndarray:
@@ -21,11 +21,11 @@ def test_blur_is_seen_and_strong_blur_is_refused() -> None:
     values = [sharpness(face(blur_share=share)) for share in (0.0, 0.01, 0.02, 0.03, 0.06)]
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.02
-    assert values[2] > Sufficiency().min_sharpness > values[4]
+    assert values[1] > GuardLimits().min_sharpness > values[3]
 
 
 def test_a_small_but_sharp_face_passes() -> None:
-    assert sharpness(face(shrink_to_px=37)) > 2 * Sufficiency().min_sharpness  # a face of 32 px
+    assert sharpness(face(shrink_to_px=37)) > GuardLimits().min_sharpness  # a face of 32 px
 
 
 def test_light_contrast_and_size_hardly_matter() -> None:

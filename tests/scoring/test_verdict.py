@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from unmask.scoring import Calibration, PoolingSpec, Sufficiency, evidence, judge, nothing_to_judge
+from unmask.scoring import Calibration, PoolingSpec, evidence, judge, nothing_to_judge
 from unmask.types import FrameScore, TrackScore, VideoScore
 
 FITTED = Calibration(
@@ -87,29 +89,63 @@ def test_a_face_that_shows_too_seldom_is_inconclusive() -> None:
     assert [reason.code for reason in verdict.reasons] == ["too_few_frames"]
 
 
+def guarded(seen: TrackScore, faults: list[str]) -> TrackScore:
+    frames = [
+        replace(f, left_out=faults[k] if k < len(faults) else "") for k, f in enumerate(seen.frames)
+    ]
+    return replace(seen, frames=tuple(frames))
+
+
 @pytest.mark.parametrize(
-    ("lacking", "sharpness", "code"),
+    ("lacking", "code", "words"),
     [
-        (track(0, 5.0, frames=3), {}, "too_few_frames"),
-        (track(0, 5.0, size=20.0), {}, "face_too_small"),
-        (track(0, 5.0), {0: 0.01}, "face_blurry"),
+        (track(0, 5.0, frames=3), "too_few_frames", "4 are needed"),
+        (guarded(track(0, 5.0, size=20.0), ["face_too_small"] * 16), "face_too_small", "20 px"),
+        (guarded(track(0, 5.0), ["face_blurry"] * 13), "face_blurry", "blurred to be judged in 13"),
+        (guarded(track(0, 5.0), ["face_dark"] * 16), "face_dark", "too dark to be judged."),
+        (guarded(track(0, 5.0), ["face_overexposed"] * 16), "face_overexposed", "overexposed"),
+        (guarded(track(0, 5.0), ["face_turned"] * 16), "face_turned", "turned too far"),
+        (guarded(track(0, 5.0), ["face_unfamiliar"] * 16), "face_unfamiliar", "unlike those"),
+        (
+            guarded(track(0, 5.0), ["face_dark"] * 8 + ["face_turned"] * 6),
+            "face_dark",
+            "in 8 of 16 frames (turned too far away in 6). 4 usable frames are needed.",
+        ),
     ],
 )
 def test_too_little_to_judge_gives_no_number_anywhere(
-    lacking: TrackScore, sharpness: dict[int, float], code: str
+    lacking: TrackScore, code: str, words: str
 ) -> None:
-    needs = Sufficiency(min_sharpness=0.1)
-    verdict = judge(video(lacking), FITTED, sharpness=sharpness, needs=needs)
+    verdict = judge(video(lacking), FITTED)
     assert (verdict.label, verdict.score, verdict.interval) == ("inconclusive", None, None)
     assert [reason.code for reason in verdict.reasons] == [code]
+    assert words in verdict.reasons[0].message
     assert verdict.people[0].score is None
     assert verdict.people[0].label == "inconclusive"
     assert all(frame["score"] is None for frame in verdict.people[0].frames_detail)
     assert "No score is given" in verdict.text
 
 
+def test_frames_that_were_left_out_have_no_score_and_no_say() -> None:
+    seen = track(0, 1.0)
+    wild = tuple(replace(f, logit=40.0) if k < 6 else f for k, f in enumerate(seen.frames))
+    faults = ["face_dark"] * 4 + ["face_turned"] * 2
+    verdict = judge(video(guarded(replace(seen, frames=wild), faults)), FITTED)
+    assert verdict.score == pytest.approx(FITTED.score(1.0))
+    (person,) = verdict.people
+    assert [frame["left_out"] for frame in person.frames_detail] == [*faults, *[None] * 10]
+    assert [frame["score"] is None for frame in person.frames_detail] == [True] * 6 + [False] * 10
+    assert person.interval is not None
+    assert person.interval[1] < 0.99  # the wild logits took no part
+    assert person.frames == 16
+    (warn,) = verdict.warnings
+    assert warn.code == "frames_left_out"
+    assert "judged by 10 of 16 frames" in warn.message
+    assert "too dark in 4, turned too far away in 2." in warn.message
+
+
 def test_who_cannot_be_judged_does_not_speak_for_the_video() -> None:
-    small, clear = track(0, 6.0, size=20.0), track(1, -2.0)
+    small, clear = guarded(track(0, 6.0, size=20.0), ["face_too_small"] * 16), track(1, -2.0)
     verdict = judge(video(small, clear), FITTED)
     assert verdict.label == "weak_evidence"
     assert verdict.score == pytest.approx(FITTED.score(-2.0))
@@ -136,9 +172,8 @@ def test_an_unfitted_model_says_so() -> None:
 
 
 def test_every_person_has_an_interval_or_a_reason() -> None:
-    verdict = judge(
-        video(track(0, 1.0), track(1, -2.0, frames=12), track(2, 3.0, size=10.0)), FITTED
-    )
+    tiny = guarded(track(2, 3.0, size=10.0), ["face_too_small"] * 16)
+    verdict = judge(video(track(0, 1.0), track(1, -2.0, frames=12), tiny), FITTED)
     for person in verdict.people[:2]:
         assert person.interval is not None
         assert person.score is not None

@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from unmask.config import LoopConfig, ModelConfig
 from unmask.training import fabric
-from unmask.training.fabric import has_amx, is_dense, pick_precision
+from unmask.training.fabric import has_amx, is_dense, pick_precision, tune_cuda
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,17 @@ def test_a_cpu_takes_bf16_only_where_it_is_quick(
     model = ModelConfig(backbone=backbone)
     assert pick_precision(LoopConfig(), "cpu", model) == precision
     assert pick_precision(LoopConfig(precision="bf16"), "cpu", model) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("device", "deterministic", "tuned"),
+    [("cpu", False, False), ("cuda", True, False), ("cuda", False, True)],
+)
+def test_tf32_and_cudnns_search_are_for_gpus(
+    monkeypatch: pytest.MonkeyPatch, device: str, deterministic: bool, tuned: bool
+) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", chosen.append)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    tune_cuda(torch.device(device), deterministic=deterministic)
+    assert (torch.backends.cudnn.benchmark, chosen) == (tuned, ["high"] if tuned else [])

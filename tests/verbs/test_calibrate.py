@@ -40,7 +40,7 @@ def pth(tmp_path: Path, store: Path) -> Path:
 
 def test_every_file_gets_the_new_calibration_and_keeps_its_weights(pth: Path, store: Path) -> None:
     before, _ = load_checkpoint(pth)
-    rows = score_split(pth, store, "val")
+    rows = score_split(pth, store, "val").predictions
     report = calibrate(pth, [store], split="val", name="mine", version="2")
     after, checkpoint = load_checkpoint(pth)
     assert (checkpoint.name, checkpoint.version) == ("mine", "2")
@@ -66,7 +66,7 @@ def test_a_store_may_look_at_more_of_a_video_but_not_at_other_crops(
     pth: Path, tmp_path: Path
 ) -> None:
     spec = ClipSpec(frames=3, size_px=32, clips=4)
-    assert len(score_split(pth, make_store(tmp_path / "more", spec), "val")) == 12
+    assert len(score_split(pth, make_store(tmp_path / "more", spec), "val").predictions) == 12
     wider = ClipSpec(frames=3, size_px=32, margin=1.5)
     with pytest.raises(StoreError, match="margin"):
         score_split(pth, make_store(tmp_path / "wider", wider), "val")

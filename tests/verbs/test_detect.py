@@ -161,6 +161,33 @@ def test_a_face_that_is_blurred_beyond_recognition(media: Path, model: Path) -> 
     assert codes(verdict)[0] in {"face_blurry", "no_face", "too_few_frames"}
 
 
+def lit(number: int, gain: float) -> Iterator[np.ndarray]:
+    """A portrait; from frame ``number`` on its light changes."""
+    for at, frame in enumerate(make_media.portrait_frames(60, fps=15)):
+        yield frame if at < number else np.clip(frame * gain, 0, 255).astype(np.uint8)
+
+
+def test_a_face_in_the_dark_is_not_judged_and_the_reason_is_named(media: Path, model: Path) -> None:
+    verdict = detect(make_media.write_video(media / "dark.mp4", lit(0, 0.06), fps=15), model=model)
+    tree = checked(verdict)
+    assert (verdict.label, verdict.score, codes(verdict)) == ("inconclusive", None, ["face_dark"])
+    assert {f["left_out"] for f in tree["people"][0]["frames_detail"]} == {"face_dark"}
+
+
+def test_dark_frames_have_no_say_in_a_video_that_has_enough_others(
+    media: Path, model: Path
+) -> None:
+    path = make_media.write_video(media / "dusk.mp4", lit(40, 0.06), fps=15)
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert verdict.score is not None
+    assert "frames_left_out" in [warn.code for warn in verdict.warnings]
+    detail = verdict.people[0].frames_detail
+    assert {frame["left_out"] for frame in detail if frame["time_seconds"] > 2.8} == {"face_dark"}
+    light = [frame["score"] for frame in detail if frame["time_seconds"] < 2.6]
+    assert verdict.score == pytest.approx(np.mean(light), abs=0.01)
+
+
 def test_a_face_that_shows_for_a_moment(media: Path, model: Path) -> None:
     faces = make_media.portrait_frames(60, 320, 240)
     walls = make_media.gradient_frames(60, 320, 240)

@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from unmask import doctor, weights
+from unmask.device import choice, trial
 from unmask.verbs import doctor as verb
 
 NAMES = {
@@ -28,6 +29,27 @@ def test_everything_is_looked_at(tmp_path: Path) -> None:
     assert "libfacedetection" in checks["weights"].found
     assert str(tmp_path) in checks["disk"].found
     assert all(check.remedy for check in checks.values() if check.status == "broken")
+
+
+def test_gpu_decoding_is_said_to_be_absent_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "missing_driver", lambda: "There is no NVIDIA GPU here.")
+    nvdec = by_name(tmp_path)["nvdec"]
+    assert nvdec.status == "absent"
+    assert nvdec.found == "Videos are decoded on the CPU. There is no NVIDIA GPU here."
+
+
+@pytest.mark.parametrize(("failed", "status"), [("", "ok"), ("A trial failed: E: x", "broken")])
+def test_gpu_decoding_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: str, status: str
+) -> None:
+    monkeypatch.setattr(choice, "missing_gpu", lambda: "")
+    monkeypatch.setattr(trial, "trial", lambda: failed)
+    nvdec = by_name(tmp_path)["nvdec"]
+    assert nvdec.status == status
+    assert failed in nvdec.found
+    assert bool(nvdec.remedy) == bool(failed)
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

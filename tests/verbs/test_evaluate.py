@@ -67,7 +67,7 @@ def test_splits_that_the_data_does_not_give_are_the_trainings(
     """Else videos that a model was trained on would stand in its test."""
     from unmask.verbs import evaluate as verb
 
-    config = verb._open(trained.run / "models" / name).config
+    config = verb.open_scorer(trained.run / "models" / name).config
     data = make_dataset(tmp_path / "data", {"": 8}, first_seed=40)
     prepare(data, tmp_path / "store", clip=config.clip, data_config=config.data,
             seed=config.loop.seed, workers=0)  # fmt: skip

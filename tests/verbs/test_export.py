@@ -68,6 +68,25 @@ def test_logits_agree(run: Path, shape: tuple[int, int]) -> None:
         np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-3)
 
 
+def test_features_are_what_the_frame_logits_are_read_from(run: Path) -> None:
+    detector, _, _ = load_detector(run / "models" / "best_model.pth")
+    frames = np.random.default_rng(2).integers(0, 256, (2, 3, SIDE, SIDE, 3), dtype=np.uint8)
+    mask = np.ones((2, 3), np.bool_)
+    model = load_model(run)
+    assert model.has_features
+    logits, clip_logits, features = model.logits_and_features(frames, mask)
+    assert features is not None
+    with torch.no_grad():
+        output = detector(torch.from_numpy(frames).permute(0, 1, 4, 2, 3), torch.from_numpy(mask))
+        head = getattr(detector, "frame_classifier", None) or detector.classifier
+        again = head(torch.from_numpy(features)).squeeze(-1)
+    assert output.features is not None
+    np.testing.assert_allclose(features, output.features.numpy(), atol=1e-3)
+    np.testing.assert_allclose(again.numpy(), logits, atol=1e-3)
+    for ours, theirs in zip(model.logits(frames, mask), (logits, clip_logits), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_everything_travels_inside(run: Path) -> None:
     model = load_model(run / "models" / "best_model.onnx")
     _, config, calibration = load_detector(run / "models" / "best_model.pth")

@@ -1,6 +1,7 @@
 """From a folder of videos to a store of clips: resumed, told, nothing dropped."""
 
 import csv
+import functools
 import os
 import shutil
 import signal
@@ -12,13 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from datasets import make_dataset
 
 import make_media
 import unmask
 from unmask.clips import ClipStore, read_records
 from unmask.config import ClipSpec, DataConfig
-from unmask.errors import ConfigError, DatasetError, StoreError
+from unmask.device import choice, walk
+from unmask.errors import ConfigError, DatasetError, RunError, StoreError
 from unmask.verbs import prepare as verb
 from unmask.verbs.prepare import PrepareReport, prepare
 
@@ -181,6 +184,64 @@ def test_copies_of_a_recording_stay_in_one_split(tmp_path: Path) -> None:
             records[f"real/copy-of-{number}.mp4"], records[f"real/s{number:02d}.mp4"]
         )  # fmt: skip
         assert (copy.group, copy.split) == (source.group, source.split)
+
+
+def test_where_videos_were_decoded_is_told(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the arithmetic of the GPU's walk on a CPU device: the store is the same to a level."""
+    monkeypatch.setattr(choice, "missing_gpu", lambda: "")
+    on_cpu = functools.partial(walk.clips_of, device=torch.device("cpu"))
+    monkeypatch.setattr(walk, "clips_of", on_cpu)
+    report = run(dataset, tmp_path / "device", decoder="cuda")
+    run(dataset, tmp_path / "plain", decoder="cpu")
+    assert (report.ok, report.no_face, report.failed) == (8, 1, 2)
+    assert "decoded on the GPU: 0 of 11 read now" in report.notes  # a CPU device is no GPU
+    device, plain = (ClipStore.open(tmp_path / name) for name in ("device", "plain"))
+    for a, b in zip(device.entries, plain.entries, strict=True):
+        assert (a.status, a.code, a.coverage) == (b.status, b.code, b.coverage)
+        for x, y in zip(a.clips, b.clips, strict=True):
+            assert np.abs(device.frames(x).astype(int) - plain.frames(y)).max() <= 1
+
+
+def test_files_that_the_gpu_hands_over_are_counted(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(choice, "missing_gpu", lambda: "")
+    report = run(dataset, tmp_path / "store", data_config=DataConfig(decoder="cuda"))
+    (note,) = (note for note in report.notes if note.startswith("decoded"))
+    assert note.startswith("decoded on the GPU: 0 of 11 read now; left to the CPU: 9 gpu_decode_")
+    assert note in report.summary()
+    good = [entry for entry in ClipStore.open(tmp_path / "store").entries if entry.clips]
+    assert all(entry.coverage["decoder"] == "cpu" for entry in good)
+    assert all(entry.warnings[-1].code == "gpu_decode_failed" for entry in good)
+
+
+def test_a_gpu_that_is_not_there(dataset: Path, tmp_path: Path) -> None:
+    if not choice.missing_gpu():
+        pytest.skip("there is a GPU")
+    with pytest.raises(RunError) as caught:
+        run(dataset, tmp_path / "store", decoder="cuda")
+    assert caught.value.code == "run_decoder"
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.gpu
+def test_a_gpu_makes_the_same_store(dataset: Path, tmp_path: Path) -> None:
+    if choice.missing_gpu():
+        pytest.skip(choice.missing_gpu())
+    report = prepare(
+        dataset, tmp_path / "gpu", clip=SPEC, workers=2, decoder="cuda", show_progress=False
+    )
+    run(dataset, tmp_path / "cpu", decoder="cpu")
+    assert "decoded on the GPU: 9 of 11 read now" in report.notes
+    gpu, cpu = (ClipStore.open(tmp_path / name) for name in ("gpu", "cpu"))
+    for a, b in zip(gpu.entries, cpu.entries, strict=True):
+        assert (a.status, a.code) == (b.status, b.code)
+        for x, y in zip(a.clips, b.clips, strict=True):
+            assert np.abs(gpu.frames(x).astype(int) - cpu.frames(y)).max() <= 1
 
 
 def test_mistakes_are_told(dataset: Path, tmp_path: Path) -> None:

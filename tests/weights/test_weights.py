@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -36,3 +37,20 @@ def test_missing_and_altered_files_are_told(folder: Path) -> None:
     assert _code(folder, "nothing") == "model_missing"
     (folder / "libfacedetection.yaml").write_text("file: [")
     assert _code(folder) == "model_card"
+
+
+def test_a_field_is_put_without_touching_the_others(folder: Path) -> None:
+    path = folder / "libfacedetection.yaml"
+    before = weights.read_card("libfacedetection", folder)
+    table = "| a | b |\n|---|---|\n| 1 | : # 2 |\n\nOf two videos."
+    weights.put_field(path, "robustness", table)
+    weights.put_field(path, "robustness", table + " Again.")
+    after = weights.read_card("libfacedetection", folder)
+    assert after == dataclasses.replace(before, robustness=table + " Again.")
+    assert weights.load("libfacedetection", folder).is_file()
+    weights.put_field(path, "licence", "MIT")  # one that stands between others
+    assert weights.read_card("libfacedetection", folder) == dataclasses.replace(
+        after, licence="MIT"
+    )
+    with pytest.raises(ValueError, match="no field"):
+        weights.put_field(path, "nothing", "x")

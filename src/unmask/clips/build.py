@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from unmask.config import ClipSpec
-from unmask.faces import FaceDetector, extract
-from unmask.media import Coverage, Limits, MediaInfo, ahead, open_video, read_image, sample
+from unmask.faces import Extraction, FaceDetector, extract
+from unmask.media import (
+    Coverage,
+    Limits,
+    MediaInfo,
+    Video,
+    ahead,
+    open_video,
+    read_image,
+    sample,
+)
 from unmask.types import Clip, Crop, Track, Warn
 
 STILL_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -34,6 +44,8 @@ class VideoClips:
     tracks: int
     """Faces followed, those too short to give a clip included."""
     warnings: tuple[Warn, ...]
+    decoder: Literal["cpu", "cuda"] = "cpu"
+    """Where its pictures were decoded."""
 
 
 def build_clips(tracks: Sequence[Track], spec: ClipSpec) -> list[Clip]:
@@ -83,15 +95,23 @@ def clips_of_video(
         frames = sample(video, spec)
         # A process with one thread is one of many, all of them busy: nobody would run the other.
         extraction = extract(frames if threads == 1 else ahead(frames), spec, detector)
-        coverage = video.coverage
-        return VideoClips(
-            clips=tuple(build_clips(extraction.tracks, spec)),
-            info=video.info,
-            coverage=coverage,
-            frames_with_face=extraction.frames_with_face,
-            tracks=len(extraction.tracks),
-            warnings=coverage.warnings + extraction.warnings,
-        )
+        return cut_clips(video, extraction, spec)
+
+
+def cut_clips(
+    video: Video, extraction: Extraction, spec: ClipSpec, decoder: Literal["cpu", "cuda"] = "cpu"
+) -> VideoClips:
+    """What a video gave, once its frames have been gone through."""
+    coverage = video.coverage
+    return VideoClips(
+        clips=tuple(build_clips(extraction.tracks, spec)),
+        info=video.info,
+        coverage=coverage,
+        frames_with_face=extraction.frames_with_face,
+        tracks=len(extraction.tracks),
+        warnings=coverage.warnings + extraction.warnings,
+        decoder=decoder,
+    )
 
 
 def clips_of_still(path: str | Path, spec: ClipSpec, limits: Limits | None = None) -> VideoClips:

@@ -113,6 +113,7 @@ def pair_loaders(
         frames=config.clip.frames,
         kinds=settings.kinds,
         sources=settings.sources,
+        together=settings.together,
         margin=settings.margin,
         roll_deg=settings.roll_deg,
         patch_px=config.clip.size_px // cells,
@@ -126,7 +127,7 @@ def pair_loaders(
         frames=train.frames,
         split="val",
         kinds=every,
-        sources=settings.sources,
+        sources=settings.val_sources or settings.sources,
         patch_px=config.clip.size_px // cells,
         seed=1,
     )

@@ -42,6 +42,7 @@ class PairConfig:
     split: str = "train"
     kinds: dict[str, float] = field(default_factory=lambda: PairsConfig().kinds)
     sources: dict[str, float] = field(default_factory=lambda: PairsConfig().sources)
+    together: bool = PairsConfig.together
     margin: tuple[float, float] = PairsConfig.margin
     roll_deg: float = PairsConfig.roll_deg
     flip: float = 0.5
@@ -133,7 +134,10 @@ class PairSource:
 
     def batch(self, step: int, pairs: int) -> Batch:
         """The batch of one step: always the same for the same seed, step and number of pairs."""
-        made = [self.pair(np.random.default_rng((self.config.seed, step, i))) for i in range(pairs)]
+        count = pairs if self.config.together else 2 * pairs
+        made = [self.pair(np.random.default_rng((self.config.seed, step, i))) for i in range(count)]
+        if not self.config.together:
+            made = [_of_two(*both) for both in zip(made[:pairs], made[pairs:], strict=True)]
         return collate(made, self.config.patch_px)
 
     def pair(
@@ -238,6 +242,11 @@ class PairSource:
         both = [framing.crop(self.bank.image(i), points, np.zeros(2)).image for i in (real, fake)]
         frames = self.config.frames
         return ([both[0]] * frames, [both[1]] * frames), real
+
+
+def _of_two(one: Pair, other: Pair) -> Pair:
+    """The authentic clip of one pair and the fake of another: nothing holds them together."""
+    return Pair(np.stack([one.images[0], other.images[1]]), other.kind, one.row, other.mask)
 
 
 def collate(pairs: list[Pair], patch_px: int) -> Batch:

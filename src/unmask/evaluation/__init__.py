@@ -4,6 +4,6 @@ The plots live in `unmask.evaluation.plots`, to be imported by name: they need m
 """
 
 from unmask.evaluation.predictions import Prediction, read_predictions, write_predictions
-from unmask.evaluation.protocol import results_of
+from unmask.evaluation.protocol import card_metrics, results_of
 
-__all__ = ["Prediction", "read_predictions", "results_of", "write_predictions"]
+__all__ = ["Prediction", "card_metrics", "read_predictions", "results_of", "write_predictions"]

@@ -21,6 +21,7 @@ COLUMNS = (
     "label",
     "split",
     "method",
+    "dataset",
     "status",
     "logit",
     "score",
@@ -53,6 +54,8 @@ class Prediction:
     """Raw, of every crop that was used."""
     face_px: float | None = None
     """Median of the faces' longer sides, in pixels of the frame, where known."""
+    dataset: str = ""
+    """Which collection it is from, where known."""
 
     def __post_init__(self) -> None:
         judged = self.status == JUDGED
@@ -88,12 +91,21 @@ class Prediction:
             decision=int(score >= calibration.threshold),
             frame_logits=tuple(float(logit) for logit in frame_logits),
             face_px=face_px,
+            dataset=record.dataset,
         )
 
     @classmethod
     def abstained(cls, record: VideoRecord, code: str) -> Prediction:
         """The row of a video that cannot be judged: no number, but never dropped."""
-        return cls(record.path, record.group, record.label, record.split, record.method, code)
+        return cls(
+            record.path,
+            record.group,
+            record.label,
+            record.split,
+            record.method,
+            code,
+            dataset=record.dataset,
+        )
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -135,6 +147,7 @@ def _row(values: dict[str, str]) -> Prediction:
         label=int(values["label"]),
         split=values["split"],
         method=values["method"],
+        dataset=values.get("dataset", ""),  # files of earlier versions lack it
         status=values["status"],
         logit=number("logit"),
         score=number("score"),

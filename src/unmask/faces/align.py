@@ -11,6 +11,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from unmask.types import Face, FloatArray, UInt8Array
 
@@ -32,16 +33,8 @@ def align(image: UInt8Array, face: Face, size_px: int, margin: float) -> UInt8Ar
     """
     if size_px < 1 or margin <= 0:
         raise ValueError(f"need size_px >= 1 and margin > 0, got {size_px}, {margin}")
-    x0, y0, x1, y1 = face.box_xyxy_px
-    step_px = face.size_px * margin / size_px  # picture pixels a crop pixel
-    # Shrinking samples several points a crop pixel and averages them.
-    points = max(1, math.ceil(step_px / MAX_STEP_PX))
+    to_picture, points = placement(face, size_px, margin)
     side = size_px * points
-    turn = roll_radians(face.keypoints_px)
-    across = step_px / points * np.array([math.cos(turn), math.sin(turn)])
-    down = np.array([-across[1], across[0]])
-    corner = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) - 0.5 - (across + down) * (side - 1) / 2
-    to_picture = np.stack([across, down, corner], axis=1)  # (2, 3): crop x, y, 1 -> picture x, y
     crop = cv2.warpAffine(
         image,
         to_picture,
@@ -52,6 +45,29 @@ def align(image: UInt8Array, face: Face, size_px: int, margin: float) -> UInt8Ar
     if points > 1:
         crop = cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, np.uint8)
+
+
+def placement(face: Face, size_px: int, margin: float) -> tuple[NDArray[np.float64], int]:
+    """Where a crop's sampling points lie in the picture.
+
+    Args:
+        face: as in `align`, with the other two.
+        size_px: side of the crop.
+        margin: side of the cut square over the longer side of the face box.
+
+    Returns:
+        A ``(2, 3)`` matrix from points (x, y, 1) to the picture's pixels, and the number of points
+        a side of a crop pixel, which are averaged.
+    """
+    x0, y0, x1, y1 = face.box_xyxy_px
+    step_px = face.size_px * margin / size_px  # picture pixels a crop pixel
+    points = max(1, math.ceil(step_px / MAX_STEP_PX))
+    turn = roll_radians(face.keypoints_px)
+    across = step_px / points * np.array([math.cos(turn), math.sin(turn)])
+    down = np.array([-across[1], across[0]])
+    to_middle = (across + down) * (size_px * points - 1) / 2
+    corner = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) - 0.5 - to_middle
+    return np.stack([across, down, corner], axis=1), points
 
 
 def roll_radians(keypoints_px: FloatArray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unmask.config import ClipSpec
@@ -24,44 +24,65 @@ class Extraction:
     warnings: tuple[Warn, ...] = ()
 
 
+class Gathering:
+    """Collects a video's faces, frame by frame; `result` is what came together."""
+
+    def __init__(self, spec: ClipSpec) -> None:
+        self._spec = spec
+        self._tracker = Tracker()
+        self._seen = self._with_face = self._small = self._cut = 0
+
+    def choose(self, found: Sequence[Face], width_px: int, height_px: int) -> list[Face]:
+        """Of the faces found in the next frame, those to be cut out; the others are counted."""
+        whole = [face for face in found if _is_whole(face, width_px, height_px)]
+        faces = [face for face in whole if face.size_px >= self._spec.min_face_px]
+        self._seen += 1
+        self._cut += len(found) - len(whole)
+        self._small += len(whole) - len(faces)
+        self._with_face += bool(faces)
+        return faces
+
+    def add(
+        self, faces: Sequence[Face], images: Iterable[UInt8Array], pts_seconds: float, index: int
+    ) -> None:
+        """Take in the crops of the chosen faces of a frame; frames come in time order."""
+        self._tracker.update(
+            [
+                Crop(image=image, pts_seconds=pts_seconds, frame_index=index, face=face)
+                for face, image in zip(faces, images, strict=True)
+            ]
+        )
+
+    def result(self) -> Extraction:
+        """The people so far."""
+        warnings = []
+        if self._cut:
+            text = f"{self._cut} detections are cut off by the picture's edge and are not used."
+            warnings.append(Warn("face_cut_off", text))
+        if self._small:
+            text = (
+                f"{self._small} detections were smaller than {self._spec.min_face_px} px and are "
+                "not used."
+            )
+            warnings.append(Warn("face_below_minimum", text))
+        tracks = self._tracker.tracks(self._spec.max_faces)
+        return Extraction(tracks, self._seen, self._with_face, tuple(warnings))
+
+
 def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> Extraction:
     """Find, align and follow the faces of a video's sampled frames.
 
     Crops are kept, frames are not, so memory does not grow with the frames' size.
     """
-    tracker = Tracker()
-    seen = with_face = small = cut = 0
+    people = Gathering(spec)
     for frame in frames:
-        seen += 1
-        found = detector(frame.image)
-        whole = [face for face in found if _is_whole(face, frame.image)]
-        faces = [face for face in whole if face.size_px >= spec.min_face_px]
-        cut += len(found) - len(whole)
-        small += len(whole) - len(faces)
-        with_face += bool(faces)
-        tracker.update(
-            [
-                Crop(
-                    image=align(frame.image, face, spec.size_px, spec.margin),
-                    pts_seconds=frame.pts_seconds,
-                    frame_index=frame.index,
-                    face=face,
-                )
-                for face in faces
-            ]
-        )
-    warnings = []
-    if cut:
-        text = f"{cut} detections are cut off by the picture's edge and are not used."
-        warnings.append(Warn("face_cut_off", text))
-    if small:
-        text = f"{small} detections were smaller than {spec.min_face_px} px and are not used."
-        warnings.append(Warn("face_below_minimum", text))
-    tracks = tracker.tracks(spec.max_faces)
-    return Extraction(tracks, seen, with_face, tuple(warnings))
+        height, width = frame.image.shape[:2]
+        faces = people.choose(detector(frame.image), width, height)
+        crops = [align(frame.image, face, spec.size_px, spec.margin) for face in faces]
+        people.add(faces, crops, frame.pts_seconds, frame.index)
+    return people.result()
 
 
-def _is_whole(face: Face, image: UInt8Array) -> bool:
+def _is_whole(face: Face, width_px: int, height_px: int) -> bool:
     """Whether eyes, nose and mouth lie in the picture: of less, a crop shows its mirror image."""
-    height, width = image.shape[:2]
-    return bool(((face.keypoints_px >= 0) & (face.keypoints_px < (width, height))).all())
+    return bool(((face.keypoints_px >= 0) & (face.keypoints_px < (width_px, height_px))).all())

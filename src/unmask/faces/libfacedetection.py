@@ -6,6 +6,9 @@ Research, 2023. The network's card lies in ``unmask/weights``; why it is the def
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -32,13 +35,21 @@ class LibFaceDetection:
 
     name = "libfacedetection"
 
-    def __init__(self, threads: int = 1, input_px: int = 640, threshold: float = 0.5) -> None:
+    def __init__(
+        self,
+        threads: int = 1,
+        input_px: int = 640,
+        threshold: float = 0.5,
+        *,
+        on_gpu: bool = False,
+    ) -> None:
         """Load the network.
 
         Args:
             threads: CPU threads of ONNX Runtime.
             input_px: the picture is shrunk until its longer side is at most this; never enlarged.
             threshold: least confidence of a face, 0-1.
+            on_gpu: run it by ONNX Runtime's CUDA provider, where that is installed and starts.
 
         Raises:
             ModelError: the bundled file is missing or altered.
@@ -52,7 +63,7 @@ class LibFaceDetection:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            weights.load(self.name), options, providers=["CPUExecutionProvider"]
+            weights.load(self.name), options, providers=_providers(on_gpu)
         )
         self._input_px = input_px
         self._threshold = threshold
@@ -61,19 +72,38 @@ class LibFaceDetection:
         """Faces of one picture, ``(H, W, 3)`` RGB uint8, the largest first."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        if min(image.shape[:2]) < 1:
-            return []
-        return self._look(image, self._input_px, 0) or self._look(
-            image, SECOND_LOOK_PX, SECOND_LOOK_BORDER_PX
-        )
-
-    def _look(self, image: UInt8Array, longest_px: int, border_px: int) -> list[Face]:
         height, width = image.shape[:2]
-        scale = min(1.0, longest_px / max(height, width))
-        small = image
-        if scale < 1.0:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+        def shrink(width_px: int, height_px: int) -> UInt8Array:
+            if (width_px, height_px) == (width, height):
+                return image
+            small = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
+            return np.asarray(small, np.uint8)
+
+        return self.find(shrink, width, height)
+
+    def find(
+        self, shrink: Callable[[int, int], UInt8Array], width_px: int, height_px: int
+    ) -> list[Face]:
+        """Faces of a picture that may lie elsewhere, on a GPU for one, the largest first.
+
+        Args:
+            shrink: gives the picture at a width and a height, every pixel the mean of those that
+                it stands for: ``(height, width, 3)`` RGB uint8.
+            width_px: of the picture.
+            height_px: of the picture.
+        """
+        if min(width_px, height_px) < 1:
+            return []
+        first, second = (self._input_px, 0), (SECOND_LOOK_PX, SECOND_LOOK_BORDER_PX)
+        for longest_px, border_px in (first, second):
+            size = _shrunk_size(width_px, height_px, longest_px)
+            faces = self._look(shrink(*size), width_px, height_px, border_px)
+            if faces:
+                return faces
+        return []
+
+    def _look(self, small: UInt8Array, width: int, height: int, border_px: int) -> list[Face]:
         canvas = _on_canvas(small, border_px)
         rows = _decode(self._session.run(None, {"image": canvas[None]}), self._threshold)
         if not len(rows):
@@ -87,6 +117,22 @@ class LibFaceDetection:
         rows[:, 2::2] *= height / small.shape[0]
         faces = [_face(row) for row in rows if _centre_inside(row, width, height)]
         return sorted(faces, key=lambda face: face.size_px, reverse=True)
+
+
+def _shrunk_size(width_px: int, height_px: int, longest_px: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side is made ``longest_px``; never enlarged."""
+    scale = min(1.0, longest_px / max(width_px, height_px))
+    if scale == 1.0:
+        return width_px, height_px
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
+
+
+def _providers(on_gpu: bool) -> list[Any]:
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if on_gpu and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        # Pictures come in many sizes: no exhaustive search for the best convolution at each.
+        providers.insert(0, ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}))
+    return providers
 
 
 def _on_canvas(image: UInt8Array, border_px: int) -> UInt8Array:

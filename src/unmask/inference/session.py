@@ -29,7 +29,7 @@ CROPS_AT_ONCE = {"cpu": 4, "cuda": 64}
 that what lies between two layers stays in the cache: 32 at once cost a third more."""
 
 _INPUTS, _OUTPUTS = ["clips", "mask"], ["frame_logits", "clip_logit"]
-_PATCHES = "patch_logits"  # a third output that some networks have
+_PATCHES, _FEATURES = "patch_logits", "features"  # further outputs that some networks have
 _DEVICES = {"CUDAExecutionProvider": "cuda", "CPUExecutionProvider": "cpu"}
 _UNREADABLE = (
     ort_errors.Fail,
@@ -71,6 +71,22 @@ class Model:
             ``frame_logits (B, T)`` and ``clip_logit (B,)``, float32; a frame logit means nothing
             where the mask is False.
         """
+        return self.logits_and_features(frames, mask)[:2]
+
+    def logits_and_features(
+        self, frames: UInt8Array, mask: BoolArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+        """`logits` and, in the same run, the features that they are read from.
+
+        Args:
+            frames: as `logits`.
+            mask: as `logits`.
+
+        Returns:
+            ``frame_logits (B, T)``, ``clip_logit (B,)`` and ``features (B, T, F)`` float32, which
+            mean nothing where the mask is False; None where the file has no such output, as those
+            of earlier versions.
+        """
         side = self.spec.size_px
         if frames.ndim != 5 or frames.shape[2:] != (side, side, 3) or frames.dtype != np.uint8:
             raise ValueError(
@@ -81,17 +97,23 @@ class Model:
         count, length = mask.shape
         frame_logits = np.zeros((count, length), np.float32)
         clip_logit = np.zeros(count, np.float32)
+        wanted = [*_OUTPUTS, _FEATURES] if self.has_features else _OUTPUTS
         step = max(1, CROPS_AT_ONCE[self.device] // max(1, length))
         pieces = [slice(start, start + step) for start in range(0, count, step)]
 
-        def run(piece: slice) -> None:
+        def run(piece: slice) -> list[FloatArray]:
             feed = {"clips": np.ascontiguousarray(frames[piece]), "mask": mask[piece]}
-            frame_logits[piece], clip_logit[piece] = self.session.run(_OUTPUTS, feed)
+            frame_logits[piece], clip_logit[piece], *more = self.session.run(wanted, feed)
+            return more
 
         with ThreadPoolExecutor(self.threads if self.device == "cpu" else 1) as pool:
-            for _ in pool.map(run, pieces):  # raises here what a piece raised
-                pass
-        return frame_logits, clip_logit
+            features = [part for more in pool.map(run, pieces) for part in more]  # in order
+        return frame_logits, clip_logit, np.concatenate(features) if features else None
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `logits_and_features` has features to give."""
+        return _FEATURES in [value.name for value in self.session.get_outputs()]
 
     @property
     def has_patches(self) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -93,7 +94,7 @@ def looks_like_media(path: Path) -> bool:
 
 @contextmanager
 def open_container(
-    path: Path, limits: Limits, *, threads: int = 1
+    path: Path, limits: Limits, *, threads: int = 1, accelerator: HWAccel | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a media file and choose its video stream; the decoder is limited before it opens.
 
@@ -101,6 +102,7 @@ def open_container(
         path: what `check_regular` returned.
         limits: pixel and duration limits.
         threads: decoder threads.
+        accelerator: decodes, where it can take the stream.
 
     Raises:
         MediaError: ``media_format``, ``media_damaged``, ``media_no_video``, ``media_too_large``.
@@ -111,7 +113,9 @@ def open_container(
         "max_pixels": str(limits.max_pixels),  # opening may decode a little to learn the format
     }
     try:
-        container = av.open(str(path), options=options, metadata_errors="replace")
+        container = av.open(
+            str(path), options=options, metadata_errors="replace", hwaccel=accelerator
+        )
     except PYAV_ERRORS as error:
         raise _refusal(path) from error
     with container:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from unmask.errors import MediaError
@@ -23,7 +26,9 @@ from unmask.media.picture import RgbConverter
 from unmask.media.probe import MediaInfo, inspect
 from unmask.media.reader import Reader
 from unmask.media.timeline import Scan, Timeline
-from unmask.types import Frame, UInt8Array, Warn
+from unmask.types import Frame, Warn
+
+T = TypeVar("T")
 
 _MAX_THREADS = 8
 
@@ -47,11 +52,18 @@ class Video:
     """An opened video; made by `open_video`."""
 
     def __init__(
-        self, info: MediaInfo, timeline: Timeline, limits: Limits, threads: int, stack: ExitStack
+        self,
+        info: MediaInfo,
+        timeline: Timeline,
+        limits: Limits,
+        threads: int,
+        stack: ExitStack,
+        accelerator: HWAccel | None = None,
     ) -> None:
         self.info = info
         self.timeline = timeline
         self._limits, self._threads, self._stack = limits, threads, stack
+        self._accelerator = accelerator
         self._reader: Reader | None = None
         self._seconds: list[float] = []
         self._gap_seconds = 0.0
@@ -81,20 +93,38 @@ class Video:
         Raises:
             MediaError: as `frames`.
         """
+        for at, pts_seconds, image in self.converted(
+            ordinals, RgbConverter(), gap_seconds=gap_seconds
+        ):
+            yield at, Frame(image=image, pts_seconds=pts_seconds, index=at)
+
+    def converted(
+        self, ordinals: Sequence[int], convert: Callable[[VideoFrame], T], *, gap_seconds: float
+    ) -> Iterator[tuple[int, float, T]]:
+        """Yield (position in ``ordinals``, pts_seconds, what ``convert`` makes of the picture).
+
+        A picture at which ``convert`` fails with one of PyAV's errors counts as damaged.
+
+        Args:
+            ordinals: as `pick`.
+            convert: takes the decoder's own picture.
+            gap_seconds: as `pick`.
+
+        Raises:
+            MediaError: as `frames`.
+        """
         self._seconds, self._gap_seconds = [], gap_seconds
         self._reader = reader = Reader(self._open, self.timeline)
-        convert = RgbConverter()
         place = {ordinal: at for at, ordinal in enumerate(ordinals)}
         for ordinal, pts_seconds, picture in reader.pictures(ordinals):
             check_pixels(picture.width, picture.height, self._limits, self.info.path)
             try:
-                image: UInt8Array = convert(picture)
+                made = convert(picture)
             except PYAV_ERRORS:
                 reader.damaged += 1
                 continue
             self._seconds.append(pts_seconds)
-            at = place[ordinal]
-            yield at, Frame(image=image, pts_seconds=pts_seconds, index=at)
+            yield place[ordinal], pts_seconds, made
         if not self._seconds and len(ordinals):
             raise MediaError(
                 f"No picture of {self.info.path} can be decoded.",
@@ -130,18 +160,29 @@ class Video:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         return self._stack.enter_context(
-            open_container(self.info.path, self._limits, threads=self._threads)
+            open_container(
+                self.info.path,
+                self._limits,
+                threads=self._threads,
+                accelerator=self._accelerator,
+            )
         )
 
 
 @contextmanager
-def open_video(path: str | Path, limits: Limits | None = None, threads: int = 0) -> Iterator[Video]:
+def open_video(
+    path: str | Path,
+    limits: Limits | None = None,
+    threads: int = 0,
+    accelerator: HWAccel | None = None,
+) -> Iterator[Video]:
     """Open a video, read all its packets' times and decode its first picture.
 
     Args:
         path: a regular file, or a link to one.
         limits: what the file may ask for.
         threads: decoder threads; 0 = as many as this process may use, at most 8.
+        accelerator: decodes what is asked of the video; its first picture always is decoded here.
 
     Raises:
         MediaError: the file cannot be read as video (its codes are listed there).
@@ -156,7 +197,7 @@ def open_video(path: str | Path, limits: Limits | None = None, threads: int = 0)
             pass
         timeline = scan.timeline()
     with ExitStack() as stack:
-        yield Video(info, timeline, limits, threads or _usable_cores(), stack)
+        yield Video(info, timeline, limits, threads or _usable_cores(), stack, accelerator)
 
 
 def _usable_cores() -> int:

@@ -41,10 +41,18 @@ class RgbConverter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
-        self._turned: tuple[int, tuple[bool, bool, bool]] | None = None
+        self._orientation = Orientation()
 
     def __call__(self, frame: VideoFrame) -> UInt8Array:
         """The picture as RGB, ``(H, W, 3)`` uint8, contiguous, rotation and mirroring applied.
+
+        Raises:
+            av.FFmpegError: the picture cannot be converted.
+        """
+        return _upright(self.colours(frame), *self._orientation(frame))
+
+    def colours(self, frame: VideoFrame) -> UInt8Array:
+        """The picture as RGB, ``(H, W, 3)`` uint8, as it is stored: neither turned nor mirrored.
 
         Raises:
             av.FFmpegError: the picture cannot be converted.
@@ -62,13 +70,21 @@ class RgbConverter:
             threads=1,
         )
         image = cast(UInt8Array, rgb.to_ndarray())
-        if alpha:
-            image = _over_black(image)
-        return _upright(image, *self._orientation(frame))
+        return _over_black(image) if alpha else image
 
-    def _orientation(self, frame: VideoFrame) -> tuple[bool, bool, bool]:
-        # Looking at a picture's side data ties it into a reference cycle, which keeps its memory
-        # until the garbage collector runs: look again only when the angle changes.
+
+class Orientation:
+    """`orientation_of` of the pictures of one stream.
+
+    Looking at a picture's side data ties it into a reference cycle, which keeps its memory until
+    the garbage collector runs: it looks again only when the angle changes.
+    """
+
+    def __init__(self) -> None:
+        self._turned: tuple[int, tuple[bool, bool, bool]] | None = None
+
+    def __call__(self, frame: VideoFrame) -> tuple[bool, bool, bool]:
+        """Transpose it?, then mirror left-right?, then top-bottom?"""
         if self._turned is None or self._turned[0] != frame.rotation:
             self._turned = frame.rotation, orientation_of(frame)
         return self._turned[1]
@@ -79,8 +95,9 @@ def colour_of(frame: VideoFrame) -> tuple[Colorspace, bool]:
     fallback = Colorspace.ITU601 if frame.height < 720 else Colorspace.ITU709
     matrix = _MATRICES.get(frame.colorspace, fallback)
     if frame.color_range == ColorRange.UNSPECIFIED:
-        name = frame.format.name
-        return matrix, frame.format.is_rgb or name.startswith(("yuvj", "gray", "pal8", "mono"))
+        layout = frame.sw_format or frame.format  # of a picture on a GPU, of any other
+        name = layout.name
+        return matrix, layout.is_rgb or name.startswith(("yuvj", "gray", "pal8", "mono"))
     return matrix, frame.color_range == ColorRange.JPEG
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from unmask.config import ClipSpec
 from unmask.media.decode import Video
+from unmask.media.picture import RgbConverter
 from unmask.media.timeline import Float64Array, Int64Array
 from unmask.types import Frame
+
+T = TypeVar("T")
 
 
 def sample(video: Video, spec: ClipSpec) -> Iterator[Frame]:
@@ -23,13 +28,27 @@ def sample(video: Video, spec: ClipSpec) -> Iterator[Frame]:
     Raises:
         MediaError: ``media_damaged``, ``media_too_large`` (see `Video.frames`).
     """
+    for slot, pts_seconds, image in sample_as(video, spec, RgbConverter()):
+        yield Frame(image=image, pts_seconds=pts_seconds, index=slot)
+
+
+def sample_as(
+    video: Video, spec: ClipSpec, convert: Callable[[VideoFrame], T]
+) -> Iterator[tuple[int, float, T]]:
+    """Yield (slot, pts_seconds, what ``convert`` makes of the picture) for the frames of `sample`.
+
+    Raises:
+        MediaError: as `sample`.
+    """
     timeline = video.timeline
     slots, ordinals = choose(timeline.seconds, timeline.end_seconds, spec)
     even_gap = timeline.end_seconds / (spec.clips * spec.frames)
     picture_gap = timeline.end_seconds / len(timeline)
     gap_seconds = 4 * (max(even_gap, picture_gap) if spec.sampling == "even" else picture_gap)
-    for at, frame in video.pick(ordinals.tolist(), gap_seconds=gap_seconds):
-        yield Frame(image=frame.image, pts_seconds=frame.pts_seconds, index=int(slots[at]))
+    for at, pts_seconds, made in video.converted(
+        ordinals.tolist(), convert, gap_seconds=gap_seconds
+    ):
+        yield int(slots[at]), pts_seconds, made
 
 
 def choose(

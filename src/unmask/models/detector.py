@@ -27,6 +27,8 @@ class Output(NamedTuple):
     patch_logits: Tensor | None = None
     """``(B, T, 2, g, g)``, of models with a patch map: where the crop is manipulated, and where
     the manipulation's boundary runs. NaN for patches that training left out."""
+    features: Tensor | None = None
+    """``(B, T, F)``: what the frame logits are read from; means nothing where there is no frame."""
 
 
 class Detector(nn.Module):
@@ -142,7 +144,7 @@ class FrameDetector(Detector):
             features = F.normalize(features.float(), dim=-1) * self.scale
         logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
         logits = logits.squeeze(-1).float() * mask
-        return Output(logits, masked_mean(logits, mask))
+        return Output(logits, masked_mean(logits, mask), features=features)
 
 
 class PatchMapDetector(Detector):
@@ -171,7 +173,9 @@ class PatchMapDetector(Detector):
             whole = places.new_full((*places.shape[:2], self.cells**2), torch.nan)
             places = whole.index_copy(2, kept, places)
         places = places.reshape(batch, length, 2, self.cells, self.cells)
-        return Output(logits, masked_mean(logits, mask), places)
+        return Output(
+            logits, masked_mean(logits, mask), places, features.reshape(batch, length, -1)
+        )
 
 
 class BilstmAttentionDetector(Detector):
@@ -201,7 +205,8 @@ class BilstmAttentionDetector(Detector):
         steps = self.norm(self.attention(self.lstm(features, mask), mask))
         pooled = torch.cat([masked_mean(steps, mask), self.pool(steps, mask)], dim=-1)
         frame_logits = self.frame_classifier(self.dropout(steps)).squeeze(-1).float() * mask
-        return Output(frame_logits, self.classifier(self.dropout(pooled)).squeeze(-1).float())
+        clip_logit = self.classifier(self.dropout(pooled)).squeeze(-1).float()
+        return Output(frame_logits, clip_logit, features=steps)
 
 
 def _linear(features: int) -> nn.Linear:

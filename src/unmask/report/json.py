@@ -86,6 +86,7 @@ def _person(person: Person) -> dict[str, Any]:
                 "time_seconds": round(frame["time_seconds"], 3),
                 "box_xyxy_px": [round(value, 1) for value in frame["box_xyxy_px"]],
                 "score": _score(frame["score"]),
+                "left_out": frame.get("left_out"),
             }
             for frame in person.frames_detail
         ],

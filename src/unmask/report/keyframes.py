@@ -158,7 +158,8 @@ def _peaks(person: Person, count: int, threshold: float, chosen: Collection[floa
         ordered = sorted(frames, key=lambda frame: -_area(frame["box_xyxy_px"]))[:1]
     else:
         bonus = dict.fromkeys(chosen, _AS_GOOD)
-        ordered = sorted(frames, key=lambda f: -f["score"] - bonus.get(f["time_seconds"], 0.0))
+        judged = [frame for frame in frames if frame["score"] is not None]
+        ordered = sorted(judged, key=lambda f: -f["score"] - bonus.get(f["time_seconds"], 0.0))
         above = [frame for frame in ordered if frame["score"] >= threshold]
         ordered = above or ordered
     apart = (frames[-1]["time_seconds"] - frames[0]["time_seconds"]) / 6 if frames else 0.0

@@ -135,6 +135,7 @@ def experiment_text(results: Mapping[str, Any]) -> str:
         _title("Measures, with 95 % intervals over resampled groups"),
         _measures(results),
         _breakdown("By method, against all authentic videos", results.get("by_method", {})),
+        _breakdown("By source", results.get("by_source", {})),
         _breakdown("By face size", results.get("by_face_size", {})),
         *[
             _title(name.capitalize()) + "\n" + _pairs(results[name])

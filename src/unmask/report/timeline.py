@@ -53,13 +53,16 @@ def span_seconds(verdict: Verdict) -> float:
 
 def track(person: Person, end_seconds: float) -> Track:
     """Lay one person's frames out on an axis from 0 to ``end_seconds``."""
+    shown = person.frames_detail
+    if (
+        person.score is not None
+    ):  # frames that were left out have no score, and no place on the line
+        shown = tuple(frame for frame in shown if frame["score"] is not None)
     points = [
         (_x(frame["time_seconds"], end_seconds), 100 - 100 * (frame["score"] or 0.0))
-        for frame in person.frames_detail
+        for frame in shown
     ]
-    if person.score is None:
-        points = [(x, 100.0) for x, _ in points]
-    places = [frame["time_seconds"] for frame in person.frames_detail]
+    places = [frame["time_seconds"] for frame in shown]
     lines = []
     for start, end in person.seen_ranges_seconds:
         inside = [point for point, time in zip(points, places, strict=True) if start <= time <= end]

@@ -5,6 +5,8 @@ threshold means the same everywhere.
 """
 
 from unmask.scoring.calibrate import Calibration, fit
+from unmask.scoring.familiarity import Familiarity, fit_familiarity
+from unmask.scoring.guard import Guard, GuardLimits
 from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
 from unmask.scoring.segments import SegmentRule, find_segments
 from unmask.scoring.sharpness import sharpness
@@ -13,12 +15,16 @@ from unmask.scoring.verdict import Sufficiency, evidence, judge, nothing_to_judg
 __all__ = [
     "Calibration",
     "ClipLogits",
+    "Familiarity",
+    "Guard",
+    "GuardLimits",
     "PoolingSpec",
     "SegmentRule",
     "Sufficiency",
     "evidence",
     "find_segments",
     "fit",
+    "fit_familiarity",
     "judge",
     "nothing_to_judge",
     "pool",

@@ -2,6 +2,7 @@
 
 A track's logit is the mean of its clips' logits. A video's logit is the highest of its tracks':
 one manipulated person among three makes a manipulated video, and averaging people would hide it.
+Crops that the guard left out (`unmask.scoring.guard`) are kept as frames without a say.
 A face that passes by briefly does not speak for the video: a track counts when it has at least a
 quarter of the crops of the most prominent one.
 """
@@ -16,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unmask.scoring.guard import Codes
 from unmask.types import Clip, FloatArray, FrameScore, TrackScore, VideoScore
 
 
@@ -45,10 +47,23 @@ class ClipLogits:
     """``(n,)``"""
     boxes_xyxy_px: FloatArray
     """``(n, 4)``"""
+    left_out: tuple[str, ...] = ()
+    """``(n,)`` codes of why a crop does not count, empty for those that do; or nothing at all. The
+    clip's logit is that of the others, and means nothing where there are none."""
+
+    @property
+    def counted(self) -> int:
+        """Crops that count."""
+        return len(self.frame_logits) - sum(map(bool, self.left_out))
 
     @classmethod
-    def of(cls, clip: Clip, frame_logits: FloatArray, clip_logit: float) -> ClipLogits:
-        """Pair a clip with its model outputs: ``frame_logits`` ``(T,)`` and ``clip_logit``."""
+    def of(
+        cls, clip: Clip, frame_logits: FloatArray, clip_logit: float, codes: Codes | None = None
+    ) -> ClipLogits:
+        """Pair a clip with its model outputs: ``frame_logits`` ``(T,)`` and ``clip_logit``.
+
+        ``codes`` ``(T,)`` tell why crops were left out, where a guard looked at them.
+        """
         if frame_logits.shape != clip.mask.shape:
             raise ValueError(f"frame_logits must be {clip.mask.shape}, got {frame_logits.shape}")
         keep = clip.mask
@@ -58,6 +73,7 @@ class ClipLogits:
             frame_logits[keep],
             clip.pts_seconds[keep],
             clip.boxes_xyxy_px[keep],
+            () if codes is None else tuple(codes[keep].tolist()),
         )
 
 
@@ -98,12 +114,17 @@ def pool(clips: Sequence[ClipLogits], spec: PoolingSpec | None = None) -> VideoS
     Raises:
         ValueError: no clip at all.
     """
-    logit = video_logit(
-        [clip.track_id for clip in clips],
-        [clip.clip_logit for clip in clips],
-        [len(clip.frame_logits) for clip in clips],
-        spec,
-    )
+    if not clips:
+        raise ValueError("a video without clips has no logit")
+    heard = [clip for clip in clips if clip.counted]
+    logit = math.nan
+    if heard:
+        logit = video_logit(
+            [clip.track_id for clip in heard],
+            [clip.clip_logit for clip in heard],
+            [clip.counted for clip in heard],
+            spec,
+        )
     by_track: dict[int, list[ClipLogits]] = {}
     for clip in clips:
         by_track.setdefault(clip.track_id, []).append(clip)
@@ -112,16 +133,21 @@ def pool(clips: Sequence[ClipLogits], spec: PoolingSpec | None = None) -> VideoS
 
 def _track_score(clips: list[ClipLogits]) -> TrackScore:
     frames = [
-        FrameScore(float(pts), (float(x0), float(y0), float(x1), float(y1)), float(logit))
+        FrameScore(float(pts), (float(x0), float(y0), float(x1), float(y1)), float(logit), code)
         for clip in clips
-        for pts, (x0, y0, x1, y1), logit in zip(
-            clip.pts_seconds, clip.boxes_xyxy_px, clip.frame_logits, strict=True
+        for pts, (x0, y0, x1, y1), logit, code in zip(
+            clip.pts_seconds,
+            clip.boxes_xyxy_px,
+            clip.frame_logits,
+            clip.left_out or ("",) * len(clip.frame_logits),
+            strict=True,
         )
     ]
+    heard = [clip.clip_logit for clip in clips if clip.counted]
     sizes = [max(x1 - x0, y1 - y0) for x0, y0, x1, y1 in (frame.box_xyxy_px for frame in frames)]
     return TrackScore(
         track_id=clips[0].track_id,
-        logit=float(np.mean([clip.clip_logit for clip in clips])),
+        logit=float(np.mean(heard)) if heard else math.nan,
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         median_face_px=float(np.median(sizes)),
     )

@@ -1,6 +1,8 @@
-"""How sharp a person's crops are: a face that is blurred beyond recognition is not judged."""
+"""How sharp and how well lit crops are: a face that shows too little of itself is not judged."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,6 +11,32 @@ from unmask.types import UInt8Array
 
 _SIDE_PX = 112  # crops of any size are compared at this one
 _EDGE_PX = 4  # mirrored borders look sharper than they are
+_FACE = slice(22, 90)  # the middle of a crop, which holds skin, eyes and mouth
+_WHITE = 250  # luma from which a pixel tells nothing but that it is bright
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a crop's pixels say about how much of the face can be seen."""
+
+    sharpness: float
+    """See `sharpness`."""
+    brightness: float
+    """Luma, 0-255, that a tenth of the face's pixels exceeds: its lit parts. Skin tones differ
+    far less in it than in a mean."""
+    glare: float
+    """Share of the face's pixels that are as good as white, 0-1."""
+
+
+def look(crop: UInt8Array) -> Look:
+    """Measure one crop, ``(H, W, 3)`` RGB uint8."""
+    grey = _grey(crop)
+    face = grey[_FACE, _FACE]
+    return Look(
+        sharpness=_sharpness_of(grey),
+        brightness=float(np.percentile(face, 90)),
+        glare=float((face >= _WHITE).mean()),
+    )
 
 
 def sharpness(crops: UInt8Array) -> float:
@@ -23,12 +51,15 @@ def sharpness(crops: UInt8Array) -> float:
     """
     if crops.ndim != 4 or not len(crops):
         raise ValueError(f"crops must be (n, H, W, 3) with n >= 1, got {crops.shape}")
-    return float(np.median([_sharpness_of(crop) for crop in crops]))
+    return float(np.median([_sharpness_of(_grey(crop)) for crop in crops]))
 
 
-def _sharpness_of(crop: UInt8Array) -> float:
+def _grey(crop: UInt8Array) -> np.ndarray:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = np.asarray(cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA))
+
+
+def _sharpness_of(grey: np.ndarray) -> float:
     inner = slice(_EDGE_PX, -_EDGE_PX)
     edges = cv2.Laplacian(grey, cv2.CV_32F)[inner, inner]
     return float(edges.var() / (grey.var() + 1.0))

@@ -7,12 +7,14 @@ little of it to judge, there is a reason and no number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unmask.scoring.calibrate import Calibration
+from unmask.scoring.guard import WORDS
 from unmask.scoring.pool import PoolingSpec, eligible
 from unmask.scoring.segments import SegmentRule, find_segments, seen_ranges
 from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
@@ -31,11 +33,7 @@ class Sufficiency:
     """What a person's track must offer to be judged at all."""
 
     min_frames: int = 4
-    min_face_px: float = 32.0
-    """Median of the faces' longer sides, in pixels of the frame."""
-    min_sharpness: float = 0.0015
-    """See `unmask.scoring.sharpness`; tracks whose sharpness is not known pass. The default refuses
-    a blur of about 4 % of the face's width."""
+    """Frames that count: a guard may have left others out (`unmask.scoring.guard`)."""
 
 
 def evidence(score: float, calibration: Calibration) -> Evidence:
@@ -63,7 +61,6 @@ def judge(
     score: VideoScore,
     calibration: Calibration,
     *,
-    sharpness: Mapping[int, float] | None = None,
     needs: Sufficiency | None = None,
     pooling: PoolingSpec | None = None,
 ) -> Verdict:
@@ -72,7 +69,6 @@ def judge(
     Args:
         score: pooled logits of every track.
         calibration: of the model that gave them.
-        sharpness: of each track's crops, by track id, where measured.
         needs: what a track must offer.
         pooling: the rule that ``score`` was pooled by.
     """
@@ -80,7 +76,7 @@ def judge(
     counts = [len(track.frames) for track in score.tracks]
     speaks = eligible(counts, pooling)
     lacks = [
-        _why_not(track, bool(counting), max(counts), needs, sharpness or {})
+        _why_not(track, bool(counting), max(counts), needs)
         for track, counting in zip(score.tracks, speaks, strict=True)
     ]
     people = tuple(
@@ -108,6 +104,7 @@ def judge(
         expected_apcer=calibration.expected_apcer,
         cut_points=(calibration.strong, calibration.very_strong),
         people=people,
+        warnings=tuple(filter(None, map(_left_out, judged))),
     )
 
 
@@ -124,15 +121,9 @@ def _abstain(label: Evidence, reasons: tuple[Warn, ...], people: tuple[Person, .
     )
 
 
-def _why_not(
-    track: TrackScore,
-    counting: bool,
-    longest: int,
-    needs: Sufficiency,
-    sharpness: Mapping[int, float],
-) -> Warn | None:
+def _why_not(track: TrackScore, counting: bool, longest: int, needs: Sufficiency) -> Warn | None:
     """Why this person cannot be judged, or None."""
-    who, frames, size = f"Person {track.track_id}", len(track.frames), track.median_face_px
+    who, frames, left = f"Person {track.track_id}", len(track.frames), len(track.counted)
     if frames < needs.min_frames:
         return Warn(
             "too_few_frames", f"{who} shows in {frames} frames; {needs.min_frames} are needed."
@@ -142,20 +133,54 @@ def _why_not(
             "too_few_frames",
             f"{who} shows in {frames} frames only, beside a person who shows in {longest}.",
         )
-    if size < needs.min_face_px:
-        return Warn(
-            "face_too_small",
-            f"{who}'s face is {size:.0f} px large; {needs.min_face_px:.0f} px are needed.",
+    if left >= needs.min_frames:
+        return None
+    faults = Counter(frame.left_out for frame in track.frames if frame.left_out)
+    code, most = max(faults.items(), key=lambda item: (item[1], -list(WORDS).index(item[0])))
+    where = "" if most == frames else f" in {most} of {frames} frames"
+    others = [f"{WORDS[name]} in {count}" for name, count in faults.items() if name != code]
+    beside = f" ({', '.join(others)})" if others else ""
+    needed = "" if needs.min_frames == 1 else f" {needs.min_frames} usable frames are needed."
+    end = f"{where}{beside}.{needed}"
+    return _faults(who, track.median_face_px, end)[code]
+
+
+def _faults(who: str, size_px: float, end: str) -> dict[str, Warn]:
+    """The sentence for each of the guard's codes."""
+    return {
+        warn.code: warn
+        for warn in (
+            Warn("face_too_small", f"{who}'s face, {size_px:.0f} px large, is too small{end}"),
+            Warn("face_blurry", f"{who}'s face is too blurred to be judged{end}"),
+            Warn("face_dark", f"{who}'s face is too dark to be judged{end}"),
+            Warn("face_overexposed", f"{who}'s face is overexposed{end}"),
+            Warn("face_turned", f"{who}'s face is turned too far away{end}"),
+            Warn(
+                "face_unfamiliar",
+                f"{who}'s face is unlike those that the model was checked on{end}",
+            ),
         )
-    if sharpness.get(track.track_id, np.inf) < needs.min_sharpness:
-        return Warn("face_blurry", f"{who}'s face is too blurred to be judged.")
-    return None
+    }
+
+
+def _left_out(track: TrackScore) -> Warn | None:
+    """What a reader must know of a person who is judged by some of the frames only."""
+    faults = Counter(WORDS[frame.left_out] for frame in track.frames if frame.left_out)
+    if not faults:
+        return None
+    total, frames = sum(faults.values()), len(track.frames)
+    why = ", ".join(f"{words} in {count}" for words, count in faults.most_common())
+    return Warn(
+        "frames_left_out",
+        f"Person {track.track_id} is judged by {frames - total} of {frames} frames; the face is "
+        f"{why}.",
+    )
 
 
 def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) -> Person:
     judged = reason is None
-    frames = calibration.scores([frame.logit for frame in track.frames])
-    times = [frame.pts_seconds for frame in track.frames]
+    times = [frame.pts_seconds for frame in track.counted]
+    frames = calibration.scores([frame.logit for frame in track.counted])
     score = calibration.score(track.logit) if judged else None
     return Person(
         person_id=track.track_id,
@@ -167,7 +192,7 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
         if score is None
         else _interval([track], score, calibration, PoolingSpec(video="max")),
         reasons=() if reason is None else (reason,),
-        seen_ranges_seconds=seen_ranges(times),
+        seen_ranges_seconds=seen_ranges([frame.pts_seconds for frame in track.frames]),
         segments=find_segments(times, frames.tolist(), _segment_rule(calibration))
         if judged
         else (),
@@ -175,9 +200,10 @@ def _person(track: TrackScore, calibration: Calibration, reason: Warn | None) ->
             {
                 "time_seconds": frame.pts_seconds,
                 "box_xyxy_px": list(frame.box_xyxy_px),
-                "score": float(value) if judged else None,
+                "score": calibration.score(frame.logit) if judged and not frame.left_out else None,
+                "left_out": frame.left_out or None,
             }
-            for frame, value in zip(track.frames, frames, strict=True)
+            for frame in track.frames
         ),
     )
 
@@ -201,12 +227,12 @@ def _interval(
     as it shifts the mean of its frame logits. It tells how much the frames disagree, not how
     wrong the model can be. None with fewer than two frames.
     """
-    if max(len(track.frames) for track in tracks) < 2:
+    if max(len(track.counted) for track in tracks) < 2:
         return None
     rng = np.random.default_rng(0)
     drawn = []
     for track in tracks:
-        frames = np.array([frame.logit for frame in track.frames])
+        frames = np.array([frame.logit for frame in track.counted])
         means = frames[rng.integers(len(frames), size=(resamples, len(frames)))].mean(axis=1)
         drawn.append(track.logit + means - frames.mean())
     pooled = np.max(drawn, axis=0) if pooling.video == "max" else np.mean(drawn, axis=0)

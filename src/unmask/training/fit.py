@@ -17,13 +17,13 @@ from unmask.data.pairs import pair_loaders
 from unmask.errors import DatasetError, ModelError, RunError
 from unmask.models import Detector, build, load_checkpoint, save_model
 from unmask.progress import say
-from unmask.scoring import Calibration
+from unmask.scoring import Calibration, Guard, fit_familiarity
 from unmask.scoring import fit as fit_calibration
 from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
-from unmask.training.fabric import build_fabric
+from unmask.training.fabric import build_fabric, tune_cuda
 from unmask.training.loop import Trainer
-from unmask.training.validate import score_clips, video_logits
+from unmask.training.validate import crop_features, crop_sources, score_clips, video_logits
 
 
 def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
@@ -43,6 +43,7 @@ def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
 def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> RunState:
     """On every rank. Settings travel as plain values: Fabric refuses frozen dataclasses."""
     config = from_dict(TrainConfig, settings)
+    tune_cuda(fabric.device, deterministic=config.loop.deterministic)
     fabric.seed_everything(config.loop.seed, verbose=False)
     model = build(config.model, config.clip.size_px)
     train, val = _loaders(fabric, config, data, run, getattr(model, "cells", 1))
@@ -91,9 +92,12 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
     detector, best = load_checkpoint(pth)
     detector.to(fabric.device)
     alone = Fabric(accelerator=fabric.device.type, devices=1) if fabric.world_size > 1 else fabric
-    scores, _ = score_clips(alone, detector, val, 32, None)
+    scores, _ = score_clips(alone, detector, val, 32, None, features=True)
     labels, logits = video_logits(val.items, scores.clip_logits)
     calibration = fit_calibration(logits, labels)
+    told = crop_features(val.items, scores)
+    known = fit_familiarity(told, crop_sources(val.items)) if len(told) else None
+    guard = Guard(familiarity=known)
     for note in calibration.notes:
         say(f"Calibration: {note}")
     save_model(
@@ -101,7 +105,7 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
         pth.with_suffix(".safetensors"),
         detector,
         best.config,
-        calibration=calibration.to_dict(),
+        calibration=calibration.to_dict() | guard.to_record(),
         metrics=best.metrics,
         name=best.name,
         version=best.version,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unmask import metrics
 from unmask.data.loader import Batch, ClipItem, ClipLoader, by_video
-from unmask.models import Detector
+from unmask.models import Detector, Output
 from unmask.models.losses import Loss
 from unmask.scoring import video_logit
 from unmask.types import FAKE, REAL
@@ -28,6 +28,33 @@ class ClipScores:
     """``(N,)``"""
     frame_logits: Floats
     """``(N, T)``; meaningless where the clip's mask is False."""
+    features: NDArray[np.float16] | None = None
+    """``(N, T, F)``, where they were asked for: what the frame logits were read from."""
+
+    @classmethod
+    def of(cls, output: Output, *, features: bool) -> ClipScores:
+        """What a model said of one batch, on the host."""
+        told = output.features if features else None
+        return cls(
+            output.clip_logit.float().cpu().numpy(),
+            output.frame_logits.float().cpu().numpy(),
+            None if told is None else told.half().cpu().numpy(),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[ClipScores]) -> ClipScores:
+        """Batches behind each other."""
+        told = [part.features for part in parts if part.features is not None]
+        return cls(
+            np.concatenate([part.clip_logits for part in parts]),
+            np.concatenate([part.frame_logits for part in parts]),
+            np.concatenate(told) if told else None,
+        )
+
+    def ordered(self, order: NDArray[np.int64]) -> ClipScores:
+        """The rows in another order."""
+        told = None if self.features is None else self.features[order]
+        return ClipScores(self.clip_logits[order], self.frame_logits[order], told)
 
 
 @dataclass(frozen=True)
@@ -45,14 +72,21 @@ class Validation:
 
 
 def score_clips(
-    fabric: Fabric, model: Detector, loader: ClipLoader, batch_size: int, loss: Loss | None
+    fabric: Fabric,
+    model: Detector,
+    loader: ClipLoader,
+    batch_size: int,
+    loss: Loss | None,
+    *,
+    features: bool = False,
 ) -> tuple[ClipScores, float]:
-    """Logits of every clip of a loader and the mean loss; the ranks share the work.
+    """Logits (and ``features``) of every clip of a loader and the mean loss; the ranks share the
+    work.
 
     Every rank returns the same, complete result.
     """
     rank, world = fabric.global_rank, fabric.world_size
-    rows: list[tuple[tuple[int, ...], Floats, Floats]] = []
+    rows: list[tuple[tuple[int, ...], ClipScores]] = []
     total = 0.0
     was_training = model.training
     model.eval()
@@ -61,24 +95,15 @@ def score_clips(
             output = model(batch.clips, batch.mask)
             if loss is not None:
                 total += float(loss(output, batch.labels, batch.mask)) * len(batch)
-            rows.append(
-                (
-                    batch.positions,
-                    output.clip_logit.float().cpu().numpy(),
-                    output.frame_logits.float().cpu().numpy(),
-                )
-            )
+            rows.append((batch.positions, ClipScores.of(output, features=features)))
     model.train(was_training)
     if world > 1:
-        gathered: list[list[tuple[tuple[int, ...], Floats, Floats]]] = [[] for _ in range(world)]
+        gathered: list[list[tuple[tuple[int, ...], ClipScores]]] = [[] for _ in range(world)]
         torch.distributed.all_gather_object(gathered, rows)
         rows = [row for share in gathered for row in share]
         total = float(torch.as_tensor(fabric.all_reduce(torch.tensor(total), reduce_op="sum")))
-    order = np.argsort(np.concatenate([np.array(row[0]) for row in rows]))
-    scores = ClipScores(
-        np.concatenate([row[1] for row in rows])[order],
-        np.concatenate([row[2] for row in rows])[order],
-    )
+    order = np.argsort(np.concatenate([np.array(positions) for positions, _ in rows]))
+    scores = ClipScores.joined([part for _, part in rows]).ordered(order)
     return scores, total / len(loader.items)
 
 
@@ -117,6 +142,20 @@ def video_logits(
         for positions in videos
     ]
     return np.array(labels, dtype=np.int64), np.array(logits, dtype=np.float64)
+
+
+def crop_features(items: Sequence[ClipItem], scores: ClipScores) -> Floats:
+    """``(M, F)`` features of every crop of the items; ``(0, 0)`` where there are none."""
+    if scores.features is None:
+        return np.empty((0, 0), np.float32)
+    masks = np.array([item.ref.mask for item in items], np.bool_)
+    return scores.features[masks].astype(np.float32)
+
+
+def crop_sources(items: Sequence[ClipItem]) -> NDArray[np.str_]:
+    """``(M,)`` the collection that every crop of the items is from."""
+    names = [[item.record.dataset] * int(np.sum(item.ref.mask)) for item in items]
+    return np.array([name for row in names for name in row], dtype=np.str_)
 
 
 def _share(loader: ClipLoader, batch_size: int, rank: int, world: int) -> Iterable[Batch]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unmask.errors import DatasetError
 from unmask.models import load_checkpoint, save_model
 from unmask.progress import say
-from unmask.scoring import Calibration, fit
+from unmask.scoring import Calibration, Guard, fit, fit_familiarity
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.export import export
 
@@ -40,7 +41,8 @@ def calibrate(
     version: str = "",
     out: Path | None = None,
 ) -> CalibrationReport:
-    """Fit temperature, offset, threshold and cut points, and write the model with them.
+    """Fit temperature, offset, threshold, cut points and the guard's reference of familiar faces,
+    and write the model with them. The reference needs faces of two sources or more.
 
     Args:
         model: a run's folder, its ``.pth`` or ``.safetensors``.
@@ -59,9 +61,14 @@ def calibrate(
     detector, checkpoint = load_checkpoint(source)
     logits: list[float] = []
     labels: list[int] = []
+    features: list[NDArray[np.float32]] = []
+    sources: list[str] = []
     videos: dict[str, int] = {}
     for folder in data:
-        rows = [row for row in score_split(source, folder, split) if row.logit is not None]
+        found = score_split(source, folder, split)
+        rows = [row for row in found.predictions if row.logit is not None]
+        features.append(found.features)
+        sources += [f"{folder}:{name}" for name in found.sources]
         logits += [row.logit for row in rows if row.logit is not None]
         labels += [row.label for row in rows]
         videos[str(folder)] = len(rows)
@@ -74,13 +81,17 @@ def calibrate(
     calibration = fit(np.array(logits), np.array(labels))
     for note in calibration.notes:
         say(f"Calibration: {note}")
+    known = fit_familiarity(np.concatenate(features), np.array(sources)) if sources else None
+    if known is None:
+        say("The guard will not look at features: that takes faces of two sources or more.")
+    guard = Guard(familiarity=known)
     about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
     save_model(
         out,
         out.with_suffix(".safetensors"),
         detector,
         about.config,
-        calibration=calibration.to_dict(),
+        calibration=calibration.to_dict() | guard.to_record(),
         metrics=about.metrics,
         name=about.name,
         version=about.version,

@@ -27,13 +27,13 @@ from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_ima
 from unmask.scoring import (
     Calibration,
     ClipLogits,
+    Guard,
     Sufficiency,
     judge,
     nothing_to_judge,
     pool,
-    sharpness,
 )
-from unmask.types import Clip, Face, UInt8Array, Verdict, Warn
+from unmask.types import BoolArray, Clip, Face, FloatArray, UInt8Array, Verdict, Warn
 
 TASK = "face_manipulation"  # what is judged, as the verdict names it
 
@@ -95,7 +95,8 @@ def detect_many(
         raise ValueError(f"frames must be at least 1, got {frames}")
     network = open_model(model, threads)
     finder = open_faces(faces, threads) if isinstance(faces, str) else faces
-    walk = _Walk(network, finder, network.spec.looking_at(frames), limits, trust_anchors, threads)
+    spec, guard = network.spec.looking_at(frames), Guard.from_record(network.calibration)
+    walk = _Walk(network, finder, spec, guard, limits, trust_anchors, threads)
     return (walk.judge(Path(path)) for path in paths)
 
 
@@ -125,6 +126,7 @@ class _Walk:
     model: Model
     faces: FaceDetector
     spec: ClipSpec
+    guard: Guard
     limits: Limits | None
     trust_anchors: str | None
     threads: int
@@ -142,7 +144,6 @@ class _Walk:
             verdict = judge(
                 pool(scored),
                 calibration,
-                sharpness=_sharpness_by_track(video.clips),
                 needs=Sufficiency(min_frames=1) if video.info is None else None,
             )
         else:
@@ -170,20 +171,49 @@ class _Walk:
         )
 
     def _score(self, clips: Sequence[Clip], clock: _Clock) -> list[ClipLogits]:
+        """Logits of clips by the crops that the guard lets through."""
+        frames = np.stack([clip.frames for clip in clips])
+        codes = np.stack([self.guard.check(clip) for clip in clips])
+        mask = np.stack([clip.mask for clip in clips]) & (codes == "")
         began = time.perf_counter()
-        frame_logits, clip_logits = self.model.logits(
-            np.stack([clip.frames for clip in clips]), np.stack([clip.mask for clip in clips])
-        )
+        frame_logits = np.zeros(mask.shape, np.float32)
+        clip_logits = np.zeros(len(clips), np.float32)
+        rows = np.flatnonzero(mask.any(axis=1))
+        if len(rows):
+            frame_logits[rows], clip_logits[rows], features = self.model.logits_and_features(
+                frames[rows], mask[rows]
+            )
+            strange = self.guard.unfamiliar(features, mask[rows])
+            codes[rows] = np.where(mask[rows], strange, codes[rows])
+            frame_logits, clip_logits = self._without(
+                frames, mask, mask & (codes == ""), frame_logits, clip_logits
+            )
         clock.model_seconds += time.perf_counter() - began
         return [
-            ClipLogits.of(clip, frame_row, float(clip_row))
-            for clip, frame_row, clip_row in zip(clips, frame_logits, clip_logits, strict=True)
+            ClipLogits.of(clip, frame_row, float(clip_row), code_row)
+            for clip, frame_row, clip_row, code_row in zip(
+                clips, frame_logits, clip_logits, codes, strict=True
+            )
         ]
+
+    def _without(
+        self,
+        frames: UInt8Array,
+        before: BoolArray,
+        after: BoolArray,
+        frame_logits: FloatArray,
+        clip_logits: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """The logits once more for clips that lost some of their crops, but not all."""
+        rows = np.flatnonzero((before != after).any(axis=1) & after.any(axis=1))
+        if len(rows):
+            frame_logits[rows], clip_logits[rows] = self.model.logits(frames[rows], after[rows])
+        return frame_logits, clip_logits
 
     def _with_facts(
         self, verdict: Verdict, path: Path, clock: _Clock, video: VideoClips | None = None
     ) -> Verdict:
-        warnings = list(video.warnings) if video else []
+        warnings = [*verdict.warnings, *(video.warnings if video else ())]
         if video and video.info:
             warnings += video.info.warnings
         if verdict.score is not None and not verdict.calibrated:
@@ -267,13 +297,6 @@ def _failed(error: InputError) -> Verdict:
         reasons=(Warn(error.code, error.message),),
         error={"code": error.code, "message": error.message, "hint": error.hint},
     )
-
-
-def _sharpness_by_track(clips: Sequence[Clip]) -> dict[int, float]:
-    crops: dict[int, list[UInt8Array]] = {}
-    for clip in clips:
-        crops.setdefault(clip.track_id, []).append(clip.frames[clip.mask])
-    return {number: sharpness(np.concatenate(parts)) for number, parts in crops.items()}
 
 
 def _input_facts(path: Path, info: MediaInfo | None) -> dict[str, Any]:

@@ -177,13 +177,26 @@ def unsupported(capabilities: Sequence[tuple[int, int]], architectures: Sequence
 
 
 def _nvdec() -> Check:
-    from av.codec.hwaccel import hwdevices_available
+    """Whether `prepare --decoder cuda` would work: by decoding something."""
+    from unmask.device.choice import PAYS_FROM_MEGAPIXELS, missing_gpu
 
-    if "cuda" not in hwdevices_available():
-        return Check("nvdec", "absent", "PyAV is built without CUDA decoding")
-    if not Path("/dev/nvidia0").exists():
-        return Check("nvdec", "absent", "PyAV can decode on NVIDIA GPUs; there is none here")
-    return Check("nvdec", "ok", "PyAV can decode on this GPU")
+    missing = missing_gpu()
+    if missing:
+        return Check("nvdec", "absent", f"Videos are decoded on the CPU. {missing}")
+    from unmask.device.trial import trial
+
+    failed = trial()
+    if failed:
+        return Check(
+            "nvdec",
+            "broken",
+            f"Videos are decoded on the CPU. {failed}",
+            "In a container: start it with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video.",
+        )
+    found = "Videos can be decoded on the GPU: prepare --decoder cuda"
+    if PAYS_FROM_MEGAPIXELS is None:
+        found += " (auto stays on the CPU until the crossover has been measured)"
+    return Check("nvdec", "ok", found)
 
 
 def _machine() -> Check:

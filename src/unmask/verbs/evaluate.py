@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from unmask import evaluation, report
 from unmask.clips import ClipStore, check_spec, is_store
@@ -22,11 +24,13 @@ from unmask.files import write_json, write_text
 from unmask.inference import load_model
 from unmask.models import load_checkpoint
 from unmask.progress import say
-from unmask.scoring import Calibration, video_logit
+from unmask.scoring import Calibration, Guard, video_logit
 from unmask.training.environment import describe_environment
 from unmask.training.fabric import build_fabric
-from unmask.training.validate import ClipScores, score_clips
+from unmask.training.validate import ClipScores, Floats, crop_features, crop_sources, score_clips
+from unmask.types import BoolArray, UInt8Array
 from unmask.verbs.prepare import prepare
+from unmask.weights import put_field
 
 BATCH = 16  # clips at once
 SPLITS = ("train", "val", "test")
@@ -39,6 +43,7 @@ def evaluate(
     split: str = "test",
     out: Path | str | None = None,
     training: Mapping[str, Any] | None = None,
+    card: Path | str | None = None,
 ) -> dict[str, Any]:
     """Score a split by the rule that `detect` uses and leave the result files.
 
@@ -51,6 +56,7 @@ def evaluate(
         out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
             appended otherwise.
         training: facts about the training, put into the report.
+        card: a model's card (YAML) whose field ``metrics`` is to hold the measures.
 
     Returns:
         The tree of ``experiment_results.json`` (docs/metrics.md).
@@ -60,10 +66,10 @@ def evaluate(
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    scorer = _open(Path(model))
-    out = Path(out) if out else _default_out(Path(model), split)
-    store = _clips(Path(data), out, scorer.config)
-    items = _items(store, split)
+    scorer = open_scorer(Path(model))
+    out = Path(out) if out else scorer.results_folder(split)
+    store = clips_for(Path(data), out, scorer.config)
+    items = items_of(store, split)
     began = time.perf_counter()
     scores = scorer.score(store, items)
     seconds = time.perf_counter() - began
@@ -79,25 +85,48 @@ def evaluate(
     )
     tree |= {"model": scorer.facts, "training": dict(training or {})}
     _write(out, tree, predictions, scorer.calibration)
+    if card:
+        put_field(Path(card), "metrics", evaluation.card_metrics(tree))
     say(f"Results of {len(predictions)} {split} videos are in {out}.")
     return tree
 
 
-def score_split(model: Path, data: Path, split: str) -> list[Prediction]:
-    """Only the rows of `evaluate`: one a video, judged or not; nothing is written but clips.
+@dataclass(frozen=True)
+class SplitScores:
+    """What `score_split` found."""
+
+    predictions: list[Prediction]
+    """One a video, judged or not."""
+    features: Floats
+    """``(M, F)`` of every crop; ``(0, 0)`` where the model tells none."""
+    sources: NDArray[np.str_]
+    """``(M,)`` the collection that each of them is from."""
+
+
+def score_split(model: Path, data: Path, split: str) -> SplitScores:
+    """Only the rows of `evaluate` and the features behind them; nothing is written but clips.
 
     Args:
         model: as in `evaluate`.
         data: as in `evaluate`; a folder of videos is prepared beside the model.
         split: as in `evaluate`.
     """
-    scorer = _open(model)
-    store = _clips(data, model.parent / f"clips-{data.resolve().name}", scorer.config)
-    items = _items(store, split)
-    return predictions_of(store, split, items, scorer.score(store, items), scorer.calibration)
+    scorer = open_scorer(model)
+    store = clips_for(data, model.parent / f"clips-{data.resolve().name}", scorer.config)
+    items = items_of(store, split)
+    scores = scorer.score(store, items)
+    rows = predictions_of(store, split, items, scores, scorer.calibration)
+    told = crop_features(items, scores)
+    sources = crop_sources(items)[: len(told)]
+    return SplitScores(rows, told, sources)
 
 
-def _items(store: ClipStore, split: str) -> list[ClipItem]:
+def items_of(store: ClipStore, split: str) -> list[ClipItem]:
+    """Every clip of a split.
+
+    Raises:
+        DatasetError: ``dataset_empty_split``: there is none.
+    """
     items = clip_items(store, split, main_track_only=False)
     if not items:
         raise DatasetError(
@@ -109,62 +138,100 @@ def _items(store: ClipStore, split: str) -> list[ClipItem]:
 
 
 @dataclass(frozen=True)
-class _Scorer:
+class Scorer:
     """A model of either runtime, ready to score clips."""
 
+    path: Path
+    """As it was named: a run's folder or a file."""
     config: TrainConfig
     """Of its training, as far as it is known."""
     calibration: Calibration
+    guard: Guard
     facts: dict[str, Any]
+    run: Callable[[UInt8Array, BoolArray], ClipScores]
+    """Frames ``(B, T, S, S, 3)`` uint8 and their mask ``(B, T)`` to scores; B is small."""
     score: Callable[[ClipStore, Sequence[ClipItem]], ClipScores]
 
+    def results_folder(self, split: str) -> Path:
+        """Where results go unless asked otherwise."""
+        base = self.path if self.path.is_dir() else self.path.resolve().parent
+        return base / ("results" if split == "test" else f"results-{split}")
 
-def _open(model: Path) -> _Scorer:
-    if model.is_dir():
-        model = model / "models" / "best_model.pth"
-    if not model.exists():
+
+def open_scorer(model: Path) -> Scorer:
+    """Load a run's best model, a ``.pth``, a ``.safetensors`` or an ``.onnx``.
+
+    Raises:
+        ModelError: there is none, or it cannot be used.
+    """
+    file = model / "models" / "best_model.pth" if model.is_dir() else model
+    if not file.exists():
         raise ModelError(
-            f"There is no model at {model}.", hint="Give a run's folder, a .pth or an .onnx file."
+            f"There is no model at {file}.", hint="Give a run's folder, a .pth or an .onnx file."
         )
-    return _open_onnx(model) if model.suffix == ".onnx" else _open_torch(model)
+    return _open_onnx(model, file) if file.suffix == ".onnx" else _open_torch(model, file)
 
 
-def _open_torch(path: Path) -> _Scorer:
-    detector, checkpoint = load_checkpoint(path)
+def _open_torch(model: Path, file: Path) -> Scorer:
+    detector, checkpoint = load_checkpoint(file)
     fabric = build_fabric(LoopConfig(precision="fp32"))
     detector.to(fabric.device)
+
+    def run(frames: UInt8Array, masks: BoolArray) -> ClipScores:
+        clips = torch.from_numpy(frames).to(fabric.device).permute(0, 1, 4, 2, 3)
+        with torch.inference_mode():
+            output = detector(clips, torch.from_numpy(masks).to(fabric.device))
+        return ClipScores.of(output, features=True)
 
     def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
         cache = ShardCache(store, [item.ref for item in items], fabric.device)
         loader = ClipLoader(items, cache, fabric.device)
-        return score_clips(fabric, detector, loader, BATCH, None)[0]
+        return score_clips(fabric, detector, loader, BATCH, None, features=True)[0]
 
     facts = {
-        "file": path.name,
+        "file": file.name,
         "runtime": f"torch on {fabric.device}",
         "metrics": checkpoint.metrics,
     }
-    calibration = Calibration.from_dict(checkpoint.calibration)
-    return _Scorer(checkpoint.config, calibration, facts, score)
+    record = checkpoint.calibration
+    return Scorer(
+        model,
+        checkpoint.config,
+        Calibration.from_dict(record),
+        Guard.from_record(record),
+        facts,
+        run,
+        score,
+    )
 
 
-def _open_onnx(path: Path) -> _Scorer:
-    model = load_model(path)
+def _open_onnx(model: Path, file: Path) -> Scorer:
+    network = load_model(file)
+
+    def run(frames: UInt8Array, masks: BoolArray) -> ClipScores:
+        frame_logits, clip_logits, features = network.logits_and_features(frames, masks)
+        told = None if features is None else features.astype(np.float16)
+        return ClipScores(clip_logits, frame_logits, told)
 
     def score(store: ClipStore, items: Sequence[ClipItem]) -> ClipScores:
-        rows = []
+        parts = []
         for start in range(0, len(items), BATCH):
             part = items[start : start + BATCH]
             frames = np.stack([store.frames(item.ref) for item in part])
-            rows.append(model.logits(frames, np.array([item.ref.mask for item in part], bool)))
-        return ClipScores(
-            np.concatenate([clip for _, clip in rows]), np.concatenate([frame for frame, _ in rows])
-        )
+            parts.append(run(frames, np.array([item.ref.mask for item in part], bool)))
+        return ClipScores.joined(parts)
 
-    facts = {"file": path.name, "runtime": "ONNX Runtime", "sha256": model.sha256}
-    known = model.metadata.get("training", {}).get("config", {})
-    config = replace(from_dict(TrainConfig, known), clip=model.spec)
-    return _Scorer(config, Calibration.from_dict(model.calibration), facts, score)
+    facts = {"file": file.name, "runtime": "ONNX Runtime", "sha256": network.sha256}
+    known = network.metadata.get("training", {}).get("config", {})
+    return Scorer(
+        model,
+        replace(from_dict(TrainConfig, known), clip=network.spec),
+        Calibration.from_dict(network.calibration),
+        Guard.from_record(network.calibration),
+        facts,
+        run,
+        score,
+    )
 
 
 def predictions_of(
@@ -212,12 +279,7 @@ def _write(
     plot_evaluation(predictions, calibration, out / "evaluation")
 
 
-def _default_out(model: Path, split: str) -> Path:
-    base = model if model.is_dir() else model.resolve().parent
-    return base / ("results" if split == "test" else f"results-{split}")
-
-
-def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
+def clips_for(data: Path, out: Path, config: TrainConfig) -> ClipStore:
     """The store that ``data`` is, with as many clips a video as it likes; or one made of it that
     splits videos as the model's training did.
 
@@ -231,6 +293,6 @@ def _clips(data: Path, out: Path, config: TrainConfig) -> ClipStore:
         return store
     folder = out / "clips"
     spec = spec.looking_at(FRAMES_LOOKED_AT) if spec.frames == 1 else spec
-    every = replace(config.data, videos_per_class=0)
+    every = replace(config.data, videos_per_class=0, decoder="auto")  # it may run elsewhere
     prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
     return ClipStore.open(folder, spec)

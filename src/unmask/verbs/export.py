@@ -32,7 +32,7 @@ LIMITATIONS = (
     "Strong compression, beauty filters and small or turned faces make it less certain.",
 )
 
-OUTPUTS = ["frame_logits", "clip_logit", "patch_logits"]
+OUTPUTS = ["frame_logits", "clip_logit", "features", "patch_logits"]
 """Of the file; the last, ``(B, T, g, g)``, only of models with a patch map."""
 _OPSET = 20  # the first with GELU as one operator, 8 % faster than its parts
 _CHECKED_SHAPES = ((1, 1), (2, 3), (3, 2))  # (B, T), none of them what was traced
@@ -144,9 +144,12 @@ class _ChannelsLast(nn.Module):
 
     def forward(self, clips: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         output: Output = self.detector(clips.permute(0, 1, 4, 2, 3), mask)
+        if output.features is None:
+            raise ValueError("the detector tells no features")
+        always = (output.frame_logits, output.clip_logit, output.features.float())
         if output.patch_logits is None:
-            return output.frame_logits, output.clip_logit
-        return output.frame_logits, output.clip_logit, output.patch_logits[:, :, 0]
+            return always
+        return *always, output.patch_logits[:, :, 0]
 
 
 def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
@@ -161,7 +164,7 @@ def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
             dynamo=True,
             dynamic_shapes={"clips": free, "mask": free},
             input_names=["clips", "mask"],
-            output_names=OUTPUTS[: 3 if detector.config.patch_map else 2],
+            output_names=OUTPUTS[: 4 if detector.config.patch_map else 3],
             opset_version=_OPSET,
             verbose=False,
         )

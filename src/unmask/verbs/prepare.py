@@ -12,7 +12,7 @@ import dataclasses
 import io
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +23,7 @@ from unmask.clips import StoreEntry, StoreWriter, VideoClips, clips_of, write_re
 from unmask.clips.store import RECORDS_FILE
 from unmask.config import ClipSpec, DataConfig
 from unmask.data import Manifest, Source, as_file, find_twins, locate, read_manifest, sha256_of
+from unmask.device.choice import Choice, Wanted, choose
 from unmask.errors import ConfigError, DatasetError, MediaError, UnmaskError
 from unmask.faces.detect import DEFAULT, FACE_DETECTORS, FaceDetector, load_detector
 from unmask.files import write_text
@@ -108,6 +109,7 @@ class _Task:
     detector: str
     known_sha256: str
     """Of the content that the store's clips were cut from, where it has some."""
+    choice: Choice
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def prepare(
     seed: int = 0,
     workers: int = 2,
     detector: str = DEFAULT,
+    decoder: Wanted | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
     show_progress: bool = True,
 ) -> PrepareReport:
@@ -145,6 +148,7 @@ def prepare(
         seed: of splits that the data does not give.
         workers: processes; 0 works in this process, unprotected against crashing decoders.
         detector: name of a face detector.
+        decoder: where videos are decoded; None: ``data_config.decoder``.
         timeout_seconds: a video that takes longer is given up.
         show_progress: a bar in a terminal, lines in a log.
 
@@ -152,12 +156,14 @@ def prepare(
         DatasetError: the folder is no dataset.
         StoreError: ``out`` is locked, damaged or made with other settings.
         ModelError: the face detector's weights are missing or altered.
+        RunError: ``run_decoder``: the GPU is to decode, and there is none.
     """
     began = time.monotonic()
     data, out = Path(data), Path(out)
     clip, data_config = clip or ClipSpec(), data_config or DataConfig()
     if detector not in FACE_DETECTORS:
         raise ConfigError(f"No face detector '{detector}'; known: {', '.join(FACE_DETECTORS)}.")
+    choice = choose(decoder or data_config.decoder)
     manifest = read_manifest(data, data_config, seed)
     with StoreWriter(out, clip) as writer:
         sources = locate(data, manifest.records)
@@ -167,7 +173,14 @@ def prepare(
             if record.path not in sources:
                 _note_failure(writer, record, "media_not_found", f"There is no {record.path}.")
         tasks = [
-            _Task(r, sources[r.path], clip, detector, _known_sha256(writer.entries.get(r.path)))
+            _Task(
+                r,
+                sources[r.path],
+                clip,
+                detector,
+                _known_sha256(writer.entries.get(r.path)),
+                choice,
+            )
             for r in todo
             if r.path in sources
         ]
@@ -183,7 +196,7 @@ def prepare(
         manifest = _with_twins_together(manifest, writer.entries, data_config, seed)
         records = _with_hashes(manifest, writer.entries)
         write_records(out / RECORDS_FILE, records)
-        report = _report(manifest, writer, len(todo), time.monotonic() - began)
+        report = _report(manifest, writer, todo, choice, time.monotonic() - began)
     _write_problems(out / PROBLEMS_FILE, report.problems)
     return report
 
@@ -214,15 +227,25 @@ def _cut(task: _Task) -> _Cut:
         if sha256 == task.known_sha256:
             return _Cut(sha256)
         with as_file(task.source) as path:
-            detector = _detector(task.detector)
-            return _Cut(sha256, clips_of(path, task.spec, detector, threads=1))
+            return _Cut(sha256, _clips(path, task))
     except MediaError as error:
         return _Cut(sha256, error=error)
 
 
+def _clips(path: Path, task: _Task) -> VideoClips:
+    on_gpu = task.choice.decoder == "cuda"
+    detector = _detector(task.detector, on_gpu)
+    if not on_gpu:
+        return clips_of(path, task.spec, detector, threads=1)
+    from unmask.device.walk import clips_of as clips_of_on_gpu  # needs torch
+
+    least = task.choice.least_megapixels
+    return clips_of_on_gpu(path, task.spec, detector, least_megapixels=least)
+
+
 @lru_cache(maxsize=1)
-def _detector(name: str) -> FaceDetector:
-    return load_detector(name, threads=1)
+def _detector(name: str, on_gpu: bool) -> FaceDetector:
+    return load_detector(name, threads=1, on_gpu=on_gpu)
 
 
 def _take_in(writer: StoreWriter, outcome: Outcome[_Task], timeout_seconds: float) -> None:
@@ -285,6 +308,7 @@ def _media_facts(found: VideoClips) -> dict[str, Any]:
 def _coverage_facts(found: VideoClips) -> dict[str, Any]:
     coverage = found.coverage
     return {
+        "decoder": found.decoder,
         "frames_decoded": coverage.frames_decoded,
         "frames_analysed": coverage.frames_analysed,
         "frames_with_face": found.frames_with_face,
@@ -333,28 +357,49 @@ def _with_hashes(manifest: Manifest, entries: Mapping[str, StoreEntry]) -> list[
     ]
 
 
-def _report(manifest: Manifest, writer: StoreWriter, todo: int, seconds: float) -> PrepareReport:
+def _report(
+    manifest: Manifest,
+    writer: StoreWriter,
+    todo: Sequence[VideoRecord],
+    choice: Choice,
+    seconds: float,
+) -> PrepareReport:
     entries = {r.path: writer.entries[r.path] for r in manifest.records if r.path in writer.entries}
     status = Counter(entry.status for entry in entries.values())
     with_clips = [r for r in manifest.records if entries[r.path].status == "ok"]
     return PrepareReport(
         store=writer.path,
         videos=len(manifest.records),
-        worked=todo,
-        skipped=len(manifest.records) - todo,
+        worked=len(todo),
+        skipped=len(manifest.records) - len(todo),
         ok=status["ok"],
         no_face=status["no_face"],
         failed=status["failed"],
         clips=sum(len(entry.clips) for entry in entries.values()),
         seconds=seconds,
         counts=dataclasses.replace(manifest, records=tuple(with_clips)).counts(),
-        notes=manifest.notes,
+        notes=manifest.notes + _decoding(choice, [entries[record.path] for record in todo]),
         problems=tuple(
             Problem(path, entry.status, entry.code, entry.message)
             for path, entry in entries.items()
             if entry.status != "ok"
         ),
     )
+
+
+def _decoding(choice: Choice, worked: Sequence[StoreEntry]) -> tuple[str, ...]:
+    """Where this run's videos were decoded, and why not on the GPU."""
+    if choice.decoder == "cpu":
+        return (choice.note,) if choice.note else ()
+    on_gpu = sum(entry.coverage.get("decoder") == "cuda" for entry in worked)
+    text = f"decoded on the GPU: {on_gpu} of {len(worked)} read now"
+    reasons = Counter(
+        w.code for entry in worked for w in entry.warnings if w.code.startswith("gpu_")
+    )
+    if reasons:
+        listed = ", ".join(f"{count} {code}" for code, count in reasons.most_common())
+        text += f"; left to the CPU: {listed} (in the store's index, by file)"
+    return (text,)
 
 
 def _write_problems(file: Path, problems: tuple[Problem, ...]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import yaml
 
 from unmask.errors import ModelError
-from unmask.files import sha256_file
+from unmask.files import sha256_file, write_text
 
-__all__ = ["Card", "load", "names", "read_card"]
+__all__ = ["Card", "load", "names", "put_field", "read_card"]
 
 FOLDER = Path(__file__).parent
 DEFAULT_DETECTOR = "unmask-base"
@@ -44,8 +44,16 @@ class Card:
     notes: str = ""
     data: str = ""
     """Of trained detectors: what it learned from, and on what terms."""
+    recipe: str = ""
+    """How it was trained, in words."""
+    commands: str = ""
+    """What to type to do it again, a line each."""
+    commit: str = ""
+    """Of this repository, at which it was trained."""
     metrics: str = ""
     """Measured on what it never saw, with intervals."""
+    robustness: str = ""
+    """A table in Markdown: how it stands compression, scaling, blur, noise and light."""
     failures: str = ""
     """What it is known to miss or to mistake."""
     intended_use: str = ""
@@ -82,6 +90,30 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     if not wanted <= tree.keys() <= known or not all(isinstance(v, str) for v in tree.values()):
         raise _bad_card(path, f"it needs text under exactly: {', '.join(sorted(wanted))}")
     return Card(name=name, **{key: value.strip() for key, value in tree.items()})
+
+
+def put_field(path: Path, field: str, text: str) -> None:
+    """Write one field of a card as a block of lines; everything else stays as it is.
+
+    Raises:
+        ModelError: ``model_card``: the card cannot be read, or would not hold the text.
+        ValueError: a card has no such field.
+    """
+    if field not in {item.name for item in dataclasses.fields(Card)}:
+        raise ValueError(f"a card has no field {field!r}")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _bad_card(path, str(error)) from error
+    begin = next((n for n, line in enumerate(lines) if line.startswith(f"{field}:")), len(lines))
+    end = begin + 1
+    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " #"):
+        end += 1
+    block = [f"{field}: |", *(f"  {line}".rstrip() for line in text.strip().splitlines())]
+    whole = "\n".join([*lines[:begin], *block, *lines[end:]]) + "\n"
+    if yaml.safe_load(whole).get(field, "").strip() != text.strip():
+        raise _bad_card(path, f"it would not hold the new text of '{field}'")
+    write_text(path, whole)
 
 
 def load(name: str, folder: Path = FOLDER) -> Path:
