@@ -104,7 +104,7 @@ class Model:
         def run(piece: slice) -> list[FloatArray]:
             feed = {"clips": np.ascontiguousarray(frames[piece]), "mask": mask[piece]}
             frame_logits[piece], clip_logit[piece], *more = self.session.run(wanted, feed)
-            return more
+            return list(more)
 
         with ThreadPoolExecutor(self.threads if self.device == "cpu" else 1) as pool:
             features = [part for more in pool.map(run, pieces) for part in more]  # in order
