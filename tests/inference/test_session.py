@@ -88,13 +88,14 @@ def test_a_runs_folder(write: Write, tmp_path: Path) -> None:
     assert load_model(tmp_path).name == "brightness"
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("at_once", [1, 4, 64])
 def test_logits_do_not_depend_on_the_pieces(
-    write: Write, monkeypatch: pytest.MonkeyPatch, at_once: int
+    write: Write, monkeypatch: pytest.MonkeyPatch, at_once: int, threads: int
 ) -> None:
-    monkeypatch.setattr(session, "MAX_FRAMES", at_once)
+    monkeypatch.setitem(session.CROPS_AT_ONCE, "cpu", at_once)
     frames, mask = random_clips(5, 2)
-    frame_logits, clip_logit = load_model(write()).logits(frames, mask)
+    frame_logits, clip_logit = load_model(write(), threads=threads).logits(frames, mask)
     expected = frames.mean(axis=(2, 3, 4))
     np.testing.assert_allclose(frame_logits, expected, rtol=1e-5)
     np.testing.assert_allclose(clip_logit, (expected * mask).mean(axis=1), rtol=1e-5)
