@@ -6,6 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 KAGGLE_USER ?= USERNAME
 WEIGHTS ?=
+ARGS ?=
 
 .PHONY: help demo train-demo kaggle test check docs docs-check format constraints clean
 
@@ -37,7 +38,7 @@ demo: $(VENV)/.light
 	$(BIN)/python scripts/demo.py demo
 
 train-demo: $(VENV)/.dev
-	$(BIN)/python scripts/train_demo.py demo/train
+	$(BIN)/python scripts/train_demo.py demo/train $(ARGS)
 
 kaggle: $(VENV)/.dev
 	$(BIN)/python scripts/kaggle.py notebook
