@@ -147,6 +147,7 @@ def command_faults(line: str, *, whole: bool = True) -> Iterator[str]:
 
 def _one_command(words: list[str], whole: bool) -> Iterator[str]:
     program, *rest = words
+    program = program.removeprefix(".venv/bin/")
     checks = {"unmask": _unmask, "pip": _pip, "make": _make, "python": _python, "node": _python}
     if program in checks:
         yield from checks[program](rest, whole)

@@ -100,6 +100,7 @@ NOT_RUN: Mapping[str, str] = {
     r"^pip install": "installs, from the network",
     r"^npm install": "installs, from the network",
     r"^python -m venv": "installs; `make demo` and the like do so on a fresh clone",
+    r"pretrained=True": "downloads weights",
     r"^kaggle ": "uploads, with an account",
     r"^node scripts/look\.js": "needs Chrome; for developers",
     r"^nvidia-smi": "another's program",

@@ -84,7 +84,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path, help="where data and results go")
     arguments.add_argument("--clips", type=int, help="at most this many a split and class")
     arguments.add_argument("words", nargs="*", default=[], help="settings, e.g. loop.epochs=2")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     folder = options.folder
     scenes = {name: min(count, options.clips or count) for name, count in SCENES.items()}
     data = make_dataset(folder / "data", scenes)
