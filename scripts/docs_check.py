@@ -61,6 +61,8 @@ class Page:
     links: tuple[str, ...]
     headings: tuple[tuple[int, str], ...]
     """Level and text."""
+    prose: str
+    """What stands outside of blocks."""
 
 
 def read_page(path: Path) -> Page:
@@ -87,6 +89,7 @@ def read_page(path: Path) -> Page:
         inline=tuple(" ".join(code.split()) for code in inline),
         links=tuple(re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]+`", "", text))),
         headings=tuple((len(m[1]), m[2]) for m in re.finditer(r"^(#+) (.+)$", text, re.M)),
+        prose=text,
     )
 
 
@@ -374,6 +377,24 @@ def twin_faults(english: Page, other: Page) -> Iterator[str]:
     if codes[0] != codes[1]:
         differing = (codes[0] - codes[1]) + (codes[1] - codes[0])
         yield f"code in sentences differs: {sorted(differing)}"
+    for what, count in (("numbers", _numbers), ("rows, points, paragraphs", _parts)):
+        found = [count(page.prose) for page in (english, other)]
+        if found[0] != found[1]:
+            yield f"{what} differ: {(found[0] - found[1]) + (found[1] - found[0])}"
+
+
+def _numbers(prose: str) -> Counter[str]:
+    plain = re.sub(r"`[^`]*`|\]\([^)]*\)", "", prose)
+    return Counter(re.findall(r"\d+(?:\.\d+)?", plain))
+
+
+def _parts(prose: str) -> Counter[str]:
+    lines = prose.splitlines()
+    return Counter(
+        rows=sum(line.startswith("|") for line in lines),
+        points=sum(line.startswith("- ") for line in lines),
+        paragraphs=len(re.split(r"\n\s*\n", prose)),
+    )
 
 
 def _bare(text: str) -> str:

@@ -111,12 +111,12 @@ def test_differing_twins_are_found(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
         return read_page(tmp_path / name)
 
-    english = page("a.md", "# A\n\n```sh\nmake test\n```\n\n[x](y.md) `z`\n")
-    same = page("b.md", "# 甲\n\n```sh\nmake test  # 注\n```\n\n[乙](y.md) `z`\n")
-    other = page("c.md", "## 甲\n\n```sh\nmake demo  # 注\n```\n\n[乙](z.md) `y`\n")
+    english = page("a.md", "# A\n\n```sh\nmake test\n```\n\n[x](y.md) `z` 3 s\n\n- p\n")
+    same = page("b.md", "# 甲\n\n```sh\nmake test  # 注\n```\n\n[乙](y.md) `z` 3 秒\n\n- 丙\n")
+    other = page("c.md", "## 甲\n\n```sh\nmake demo  # 注\n```\n\n[乙](z.md) `y` 4 秒\n")
     assert list(twin_faults(english, same)) == []
     found = [fault.split()[0] for fault in twin_faults(english, other)]
-    assert found == ["headings", "code", "links", "code"]
+    assert found == ["headings", "code", "links", "code", "numbers", "rows,"]
 
 
 def test_anchors() -> None:
