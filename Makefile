@@ -17,7 +17,7 @@ help:
 	@echo "make test        every test"
 	@echo "make check       lint, types, floors"
 	@echo "make docs        the documentation as a site, in site/"
-	@echo "make docs-check  hold README and docs to the code: commands, settings, paths, links"
+	@echo "make docs-check  hold README and docs to the code: settings, paths, links; run their commands"
 	@echo "make format      format the code"
 
 $(VENV)/.dev: pyproject.toml constraints.txt
