@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -147,8 +146,8 @@ class Outcome:
     """What became of a step."""
 
     step: Step
-    fault: str
-    seconds: float
+    fault: str = ""
+    cpu_seconds: float = 0.0
 
 
 def plan(line: str) -> Step:
@@ -236,23 +235,24 @@ def _run_page(name: str, steps: Sequence[Step], material: Path) -> list[Outcome]
     outcomes = []
     for step in steps:
         began = time.monotonic()
-        fault = _run(name, step, folder) if step.script else ""
-        outcomes.append(Outcome(step, fault, time.monotonic() - began))
+        outcome = _run(name, step, folder) if step.script else Outcome(step)
+        outcomes.append(outcome)
         if step.script:
-            word = "FAILED" if fault else "ok"
-            print(f"{outcomes[-1].seconds:6.1f} s  {word:6}  {name}: {step.line}", flush=True)
+            word, wall = "FAILED" if outcome.fault else "ok", time.monotonic() - began
+            took = f"{wall:6.1f} s ({outcome.cpu_seconds:5.1f} cpu)"
+            print(f"{took}  {word:6}  {name}: {step.line}", flush=True)
     shutil.rmtree(folder)
     return outcomes
 
 
-def _run(page: str, step: Step, folder: Path) -> str:
-    """Run one command; what is wrong with how it ended, or nothing."""
+def _run(page: str, step: Step, folder: Path) -> Outcome:
+    """Run one command, and judge how it ended."""
     before = [words for pattern, words in BEFORE.items() if re.search(pattern, step.line)]
     # `set -e`: what stands before must not fail either.
     script = "\n".join(["set -e", *before, step.script])
     try:
         done = subprocess.run(
-            ["bash", "-c", script],
+            ["bash", "-c", 'TIMEFORMAT="%U %S"; time bash -c "$0"', script],
             cwd=folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -262,16 +262,18 @@ def _run(page: str, step: Step, folder: Path) -> str:
             timeout=LIMIT_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return f"'{step.script}' takes longer than {LIMIT_SECONDS} s"
-    said = (done.stderr + done.stdout).strip()
+        return Outcome(step, f"'{step.script}' takes longer than {LIMIT_SECONDS} s")
+    errors, _, times = done.stderr.rstrip().rpartition("\n")
+    cpu_seconds = sum(map(float, times.split()))
+    said = f"{errors}\n{done.stdout}".strip()
+    fault = ""
     where, code = EXPECTED.get(step.line, ("", ""))
     if where == page:
-        if done.returncode and f"[{code}]" in done.stderr:
-            return ""
-        return f"'{step.script}' does not show [{code}]: {said[-500:]}"
-    if done.returncode:
-        return f"'{step.script}' ends with {done.returncode}: {said[-800:]}"
-    return ""
+        if not done.returncode or f"[{code}]" not in errors:
+            fault = f"'{step.script}' does not show [{code}]: {said[-500:]}"
+    elif done.returncode:
+        fault = f"'{step.script}' ends with {done.returncode}: {said[-800:]}"
+    return Outcome(step, fault, cpu_seconds)
 
 
 def _tell(outcomes: Sequence[tuple[str, Outcome]]) -> None:
@@ -288,8 +290,7 @@ def _tell(outcomes: Sequence[tuple[str, Outcome]]) -> None:
     print(f"\nParsed, not run: {len(unrun)}")
     for step in unrun:
         print(f"  {step.line}\n    {step.reason}")
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"\n{spent.ru_utime + spent.ru_stime:.0f} processor seconds.")
+    print(f"\n{sum(one.cpu_seconds for _, one in outcomes):.0f} processor seconds.")
 
 
 def environment() -> dict[str, str]:

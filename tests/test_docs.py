@@ -222,7 +222,7 @@ def test_a_translated_page_is_run_once_and_sentences_add_what_is_new() -> None:
 
 def test_a_command_that_fails_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(line: str) -> str:
-        return docs_run._run("p.md", docs_run.plan(line), tmp_path)
+        return docs_run._run("p.md", docs_run.plan(line), tmp_path).fault
 
     assert run("test -d .") == ""
     assert "ends with 1" in run("test -d nothing")
