@@ -121,6 +121,8 @@ EXPECTED = {
 }
 """Commands that show an error, as their page says: the page and the error's code."""
 
+LEAVES_NOTHING = r"^(unmask (detect|scan|doctor|--)|make (demo|test)|pip|npm)"
+
 # What a page takes for granted, since another page or a person makes it.
 BEFORE: Mapping[str, str] = {
     r"^unmask evaluate .*runs/stores/STORE": "ln -sfn DFDC_FACES-* runs/stores/STORE",
@@ -186,17 +188,24 @@ def without_comment(line: str) -> str:
 def plans_of(pages: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[Step]]:
     """What is run of each page, in order.
 
+    A command is run once where nothing later needs what it leaves: a page of which all is run on
+    earlier pages (its translation) is left out, and so are `LEAVES_NOTHING` and commands in
+    sentences that are run elsewhere.
+
     Args:
-        pages: of each page the commands of its blocks, and those in its sentences. A page with the
-            very commands of an earlier one (its translation) is left out, and so is a command in a
-            sentence that is run elsewhere.
+        pages: of each page the commands of its blocks, and those in its sentences.
     """
     plans: dict[str, list[Step]] = {}
+    known: set[Step] = set()
     for name, (blocks, _) in pages.items():
-        steps = list(dict.fromkeys(plan(line) for line in blocks))
-        if steps not in plans.values():
-            plans[name] = steps
-    known = {step for steps in plans.values() for step in steps}
+        steps = dict.fromkeys(plan(line) for line in blocks)
+        if not known.issuperset(steps):
+            plans[name] = [
+                step
+                for step in steps
+                if step not in known or not re.search(LEAVES_NOTHING, step.line)
+            ]
+            known.update(steps)
     for name, (_, inline) in pages.items():
         for step in dict.fromkeys(plan(line) for line in inline):
             if step not in known or EXPECTED.get(step.line, ("",))[0] == name:

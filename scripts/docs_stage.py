@@ -27,7 +27,7 @@ from unmask.types import FloatArray, UInt8Array
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMES = 10
-SCENES = {"train": 4, "val": 3, "test": 3}  # authentic videos a split; as many manipulated ones
+SCENES = {"train": 3, "val": 2, "test": 2}  # authentic videos a split; as many manipulated ones
 STILLS = {"train": 8, "val": 4, "test": 4}
 _STILL_PX, _FACE_PX = 200, 120
 _COLUMNS = ("file", "shard", "label", "split", "identity_group", "video", "source_video")
@@ -42,6 +42,7 @@ def make_material(folder: Path) -> Path:
     """What all pages share, made once: a video, videos by class, stills by class in a tar."""
     make_media.write_video(folder / "clip.mp4", make_media.portrait_frames(25, 320, 240))
     make_dataset(folder / "videos", SCENES, FRAMES)
+    make_dataset(folder / "few", {"test": 2}, FRAMES)  # for the large model that ships
     make_stills(folder / "stills")
     make_bank(folder / "stills", folder / "faces.npz")
     write_blueness(folder / "model.onnx")
@@ -61,9 +62,10 @@ def stage(material: Path, folder: Path) -> Path:
     for name in ("clip.mp4", "VIDEO", "FOLDER/a.mp4", "PATH.../b.mp4"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(material / "clip.mp4", folder / name)
-    for name in ("DATA", "OTHER_DATA", "HELD_OUT", "MY_VIDEOS", "DIR", "demo/train/data"):
+    for name in ("DATA", "OTHER_DATA", "DIR", "demo/train/data"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(material / "videos", folder / name)  # a store is named by its dataset
+    shutil.copytree(material / "few", folder / "HELD_OUT")
     (folder / "CLIPS").symlink_to(folder / "DATA" / "train")
     for name in ("DFDC_FACES", "FACES"):
         shutil.copytree(material / "stills", folder / name)

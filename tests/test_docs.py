@@ -211,12 +211,14 @@ def test_a_translated_page_is_run_once_and_sentences_add_what_is_new() -> None:
     pages = {
         "a.md": (blocks, ["unmask doctor", "unmask --version"]),
         "b.md": (["unmask doctor  # 注释", "make test"], ["unmask --version"]),
-        "c.md": ([], ["unmask --help"]),
+        "c.md": (["unmask doctor", "unmask export runs/x"], ["unmask --help"]),
+        "d.md": (["unmask export runs/x", "unmask export runs/y"], []),
     }
     plans = docs_run.plans_of(pages)
     assert {name: [step.line for step in steps] for name, steps in plans.items()} == {
         "a.md": ["unmask doctor", "make test", "unmask --version"],
-        "c.md": ["unmask --help"],
+        "c.md": ["unmask export runs/x", "unmask --help"],
+        "d.md": ["unmask export runs/x", "unmask export runs/y"],
     }
 
 
