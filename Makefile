@@ -6,6 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 KAGGLE_USER ?= USERNAME
 WEIGHTS ?=
+ARGS ?=
 
 .PHONY: help demo train-demo kaggle test check benchmarks docs docs-check format constraints clean
 
@@ -17,7 +18,7 @@ help:
 	@echo "make check       lint, types, floors"
 	@echo "make benchmarks  measure every row of docs/performance.md (half an hour; QUICK=1 only tries it)"
 	@echo "make docs        the documentation as a site, in site/"
-	@echo "make docs-check  hold README and docs to the code: commands, settings, paths, links"
+	@echo "make docs-check  hold README and docs to the code: settings, paths, links; run their commands"
 	@echo "make format      format the code"
 
 $(VENV)/.dev: pyproject.toml constraints.txt
@@ -38,7 +39,7 @@ demo: $(VENV)/.light
 	$(BIN)/python scripts/demo.py demo
 
 train-demo: $(VENV)/.dev
-	$(BIN)/python scripts/train_demo.py demo/train
+	$(BIN)/python scripts/train_demo.py demo/train $(ARGS)
 
 kaggle: $(VENV)/.dev
 	$(BIN)/python scripts/kaggle.py notebook

@@ -211,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="your dataset, with the settings of cell 2")
     parser.add_argument("--out", type=Path, help="working folder (default: a temporary one)")
-    parser.add_argument("--set", nargs="*", default=[], help="settings, e.g. loop.epochs=5")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], help="settings, e.g. loop.epochs=5"
+    )
     parser.add_argument("--static", action="store_true", help="run no cell")
     parser.add_argument("--quiet", action="store_true", help="the table only")
     options = parser.parse_args(arguments)

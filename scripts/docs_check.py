@@ -1,10 +1,11 @@
 """Hold README and docs to the code: commands, settings, paths, codes, links and names in them.
 
-    python scripts/docs_check.py          # reads every page, then runs what is cheap to run
+    python scripts/docs_check.py             # reads every page, then runs their commands
+    python scripts/docs_check.py --no-run    # reads only
 
-Commands are parsed by the very parser that runs them; long ones (training, evaluation) are not
-executed. The cheap ones are, in a temporary folder with a generated video, dataset and model under
-the names that the pages use.
+Commands are parsed by the very parser that runs them. Then they are run, in temporary folders with
+generated videos, datasets and models under the names that the pages use; training and the like with
+a few words appended that make it short. At the end stands what was changed and what was not run.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import importlib.util
 import re
 import shlex
 import sys
-import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kagg
 
 OTHER_PROGRAMS = {".", "cd", "find", "kaggle", "npm", "nvidia-smi"}
 """Programs of others that pages name: nothing here knows their options."""
+TWINS = ("README.md", "KAGGLE_USAGE_GUIDE.md")
+"""Pages that say the same in a second language."""
 _FOLDERS = "scripts|configs|src|tests|docs|benchmarks|kaggle_cells|notebooks"
 _PATH = re.compile(rf"(?:{_FOLDERS})/[\w./*-]+")
 _SECTIONS = "|".join(to_dict(TrainConfig()))
@@ -69,6 +72,8 @@ class Page:
     links: tuple[str, ...]
     headings: tuple[tuple[int, str], ...]
     """Level and text."""
+    prose: str
+    """What stands outside of blocks."""
 
 
 def read_page(path: Path) -> Page:
@@ -95,6 +100,7 @@ def read_page(path: Path) -> Page:
         inline=tuple(" ".join(code.split()) for code in inline),
         links=tuple(re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]+`", "", text))),
         headings=tuple((len(m[1]), m[2]) for m in re.finditer(r"^(#+) (.+)$", text, re.M)),
+        prose=text,
     )
 
 
@@ -155,6 +161,7 @@ def command_faults(line: str, *, whole: bool = True) -> Iterator[str]:
 
 def _one_command(words: list[str], whole: bool) -> Iterator[str]:
     program, *rest = words
+    program = program.removeprefix(".venv/bin/")
     checks = {"unmask": _unmask, "pip": _pip, "make": _make, "python": _python, "node": _python}
     if program in checks:
         yield from checks[program](rest, whole)
@@ -366,35 +373,74 @@ def slug(heading: str) -> str:
 
 def twin_faults(english: Page, other: Page) -> Iterator[str]:
     """Where two pages that say the same in two languages differ in what is no language."""
+    code = [[(kind, _bare(text)) for kind, text in page.blocks] for page in (english, other)]
     levels = [[level for level, _ in page.headings] for page in (english, other)]
     if levels[0] != levels[1]:
         yield f"headings differ: {levels[0]} and {levels[1]}"
-    if english.blocks != other.blocks:
-        pairs = zip(english.blocks, other.blocks, strict=False)
+    if code[0] != code[1]:
+        pairs = zip(*code, strict=False)
         first = next((a for a, b in pairs if a != b), ("", "their number"))
         yield f"code blocks differ: {first[1]}"
     links = [sorted(link.replace(".zh-CN", "") for link in page.links) for page in (english, other)]
     if links[0] != links[1]:
         yield f"links differ: {sorted(set(links[0]) ^ set(links[1]))}"
-    codes = [sorted(page.inline) for page in (english, other)]
+    codes = [Counter(page.inline) for page in (english, other)]
     if codes[0] != codes[1]:
-        yield f"code in sentences differs: {sorted(set(codes[0]) ^ set(codes[1]))}"
+        differing = (codes[0] - codes[1]) + (codes[1] - codes[0])
+        yield f"code in sentences differs: {sorted(differing)}"
+    for what, count in (("numbers", _numbers), ("rows, points, paragraphs", _parts)):
+        found = [count(page.prose) for page in (english, other)]
+        if found[0] != found[1]:
+            yield f"{what} differ: {(found[0] - found[1]) + (found[1] - found[0])}"
+
+
+def _numbers(prose: str) -> Counter[str]:
+    plain = re.sub(r"`[^`]*`|\]\([^)]*\)", "", prose)
+    return Counter(re.findall(r"\d+(?:\.\d+)?", plain))
+
+
+def _parts(prose: str) -> Counter[str]:
+    lines = prose.splitlines()
+    return Counter(
+        rows=sum(line.startswith("|") for line in lines),
+        points=sum(line.startswith("- ") for line in lines),
+        paragraphs=len(re.split(r"\n\s*\n", prose)),
+    )
+
+
+def _bare(text: str) -> str:
+    """A code block without its comments, which are in the reader's language."""
+    return "\n".join(re.sub(r"\s*#.*", "", line) for line in text.splitlines())
+
+
+def complete_commands(page: Page) -> list[str]:
+    """Commands in sentences that can be run as they stand, not just a verb's name."""
+    return [
+        code
+        for code in page.inline
+        if re.match(r"(unmask|make|python|pip) \S", code) and not list(command_faults(code))
+    ]
 
 
 def main() -> None:
-    """Check every page, then run what is cheap."""
+    """Check every page, then run their commands."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-run", action="store_true", help="read the pages only")
+    parser.add_argument("pages", nargs="*", help="run the commands of these alone")
     arguments = parser.parse_args()
     pages = [read_page(path) for path in PAGES]
     faults = [f"{page.path.relative_to(ROOT)}: {f}" for page in pages for f in faults_of(page)]
     by_name = {page.path.name: page for page in pages}
-    faults += twin_faults(by_name["README.md"], by_name["README.zh-CN.md"])
-    lines = [line for page in pages for line in commands(page)]
-    print(f"{len(pages)} pages, {len(lines)} commands, {sum(len(p.links) for p in pages)} links.")
+    for name in TWINS:
+        faults += twin_faults(by_name[name], by_name[name.replace(".md", ".zh-CN.md")])
+    count = sum(len(commands(page)) for page in pages)
+    print(f"{len(pages)} pages, {count} commands, {sum(len(p.links) for p in pages)} links.")
     if not arguments.no_run:
-        with tempfile.TemporaryDirectory(prefix="unmask-docs-") as folder:
-            faults += run_all(lines, Path(folder))
+        named = {str(page.path.relative_to(ROOT)): page for page in pages}
+        named = {name: named[name] for name in arguments.pages or named}
+        faults += run_all(
+            {name: (commands(page), complete_commands(page)) for name, page in named.items()}
+        )
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import nbformat
@@ -120,7 +121,18 @@ def _build_wheel(folder: Path) -> None:
         )
         for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
             shutil.copy(ROOT / name, copy)
-        _pip("wheel", "--no-deps", "--wheel-dir", str(folder), copy)
+        _pip("wheel", "--no-deps", *_isolation(), "--wheel-dir", str(folder), copy)
+
+
+def _isolation() -> list[str]:
+    """Build with the setuptools that is here, where it will do: nothing is fetched then."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (builder,) = (Requirement(word) for word in project["build-system"]["requires"])
+    try:
+        here = builder.specifier.contains(version(builder.name))
+    except PackageNotFoundError:
+        here = False
+    return ["--no-build-isolation"] if here else []
 
 
 def _fetch_wheels(folder: Path, python: str, names: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The demo: make a small dataset, train on it, evaluate, export and detect, by the public verbs.
 
     python scripts/train_demo.py demo      # leaves demo/data, demo/run and every result file
+    python scripts/train_demo.py demo --clips 4 loop.epochs=2    # smaller still
 
 All clips show one public-domain portrait. The manipulated ones are self-blended: a shifted,
 re-coloured and softened copy of the face is pasted back through a moving mask. So the demo shows
@@ -81,10 +82,14 @@ def main() -> None:
     """Run the whole way."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path, help="where data and results go")
-    folder = arguments.parse_args().folder
-    data = make_dataset(folder / "data")
-    print(f"Made {2 * sum(SCENES.values())} clips in {data}.")
-    report = unmask.train(data, config=CONFIG, out=folder / "run")
+    arguments.add_argument("--clips", type=int, help="at most this many a split and class")
+    arguments.add_argument("words", nargs="*", default=[], help="settings, e.g. loop.epochs=2")
+    options = arguments.parse_intermixed_args()
+    folder = options.folder
+    scenes = {name: min(count, options.clips or count) for name, count in SCENES.items()}
+    data = make_dataset(folder / "data", scenes)
+    print(f"Made {2 * sum(scenes.values())} clips in {data}.")
+    report = unmask.train(data, config=CONFIG, out=folder / "run", overrides=options.words)
     print((report.run / "results" / "experiment_report.txt").read_text(encoding="utf-8"))
     model = report.run / "models" / "best_model.onnx"
     for label in ("real", "fake"):

@@ -12,7 +12,7 @@ import kaggle_execution_test as checker
 from make_media import write_truncated
 from unmask import notebook
 from unmask.errors import ConfigError, DatasetError, LeakError, RunError
-from unmask.notebook import places, tables
+from unmask.notebook import machine, places, tables
 
 CELLS = [(path.name, path.read_text(encoding="utf-8")) for path in checker.CELLS]
 
@@ -169,6 +169,17 @@ def test_a_gpu_that_torch_cannot_use_means_the_cpu(
     assert notebook.settings_from().loop.accelerator == "cpu"
     monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_60", "sm_75"])
     assert notebook.settings_from().loop.accelerator == "auto"
+
+
+def test_a_machine_without_gpu_is_told_and_used(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    told = str(notebook.tune_machine())
+    assert "none: everything runs on the CPU, only slower" in told
+    settings = notebook.settings_from()
+    assert (settings.loop.accelerator, settings.loop.devices) == ("auto", 1)
+    assert machine.device_of(settings).type == "cpu"
 
 
 @pytest.mark.slow

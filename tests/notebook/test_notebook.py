@@ -1,4 +1,4 @@
-"""The notebook executed as Kaggle executes it."""
+"""The notebook executed as Kaggle executes it; `test_folder` does so from the uploaded folder."""
 
 import os
 from pathlib import Path
@@ -38,28 +38,6 @@ def _outputs(book: nbformat.NotebookNode, number: int) -> list[str]:
         found += [output.text] if output.output_type == "stream" else [*output.data]
         found += [output.data.get("text/html", "")] if "data" in output else []
     return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_notebook_runs_green_without_network(
-    kaggle: Path, clips: Path, layout: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    LAYOUTS[layout](clips, kaggle / "input" / "videos")
-    book = _book()
-    _execute(book, kaggle, monkeypatch)
-    assert [name for name in RESULTS if not (kaggle / "working" / name).is_file()] == []
-    assert any(layout in text for text in _outputs(book, 2))
-    for number in (3, 4, 6, 7, 10, 12, 13, 14):
-        assert "image/png" in _outputs(book, number), f"cell {number} shows no picture"
-    assert any('href="models/best_model.onnx"' in text for text in _outputs(book, 14))
-    assert sorted(path.name for path in (kaggle / "working").iterdir()) == [
-        ".lock",
-        "config.yaml",
-        "environment.json",
-        "models",
-        "results",
-    ]
 
 
 @pytest.mark.slow

@@ -163,6 +163,30 @@ def test_accumulation_after_out_of_memory_keeps_the_batch(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step that does not fit is done in halves, with the same sum of gradients."""
+    seen = _device_that_holds(2, monkeypatch)
+    state = fit(tiny_config("loop.epochs=1"), store, tmp_path / "run")
+    assert state.batch_size == 4
+    assert state.step == 6
+    assert max(seen[:12]) == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, 4])
+def test_memory_for_not_even_one_clip_is_told(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    _device_that_holds(0, monkeypatch)
+    config = tiny_config(f"loop.batch_size={batch_size}")
+    with pytest.raises(RunError) as caught:
+        fit(config, store, tmp_path / "run")
+    assert caught.value.code == "run_memory"
+    assert "clip.size_px" in caught.value.hint
+    with pytest.raises(RunError) as caught:  # as cell 10 asks
+        fit_module.probe_batch_size(config, store)
+    assert caught.value.code == "run_memory"
+
+
+def _device_that_holds(most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """So many clips fit in a training step; gives the sizes of those that ran."""
     seen: list[int] = []
     build = fit_module.build
 
@@ -171,7 +195,7 @@ def test_accumulation_after_out_of_memory_keeps_the_batch(
         forward = model.forward
 
         def limited(clips: torch.Tensor, mask: torch.Tensor) -> object:
-            if model.training and len(clips) > 2:
+            if model.training and len(clips) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             seen.append(len(clips))
             return forward(clips, mask)
@@ -180,10 +204,7 @@ def test_accumulation_after_out_of_memory_keeps_the_batch(
         return model
 
     monkeypatch.setattr(fit_module, "build", build_with_a_limit)
-    state = fit(tiny_config("loop.epochs=1"), store, tmp_path / "run")
-    assert state.batch_size == 4
-    assert state.step == 6
-    assert max(seen[:12]) == 2
+    return seen
 
 
 def test_a_loss_that_is_not_finite_is_skipped_then_rolled_back_then_stops(

@@ -14,12 +14,11 @@ from unmask.data.cache import build_cache
 from unmask.data.facebank import FaceBank
 from unmask.data.loader import ClipItem, ClipLoader, TrainingData, clip_items
 from unmask.data.pairs import pair_loaders
-from unmask.errors import DatasetError, ModelError, RunError
+from unmask.errors import DatasetError, ModelError
 from unmask.models import Detector, build, load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit_familiarity
 from unmask.scoring import fit as fit_calibration
-from unmask.training.batch_size import is_out_of_memory
 from unmask.training.checkpoint import RunState
 from unmask.training.fabric import build_fabric, tune_cuda
 from unmask.training.loop import Trainer
@@ -74,16 +73,7 @@ def probe_batch_size(config: TrainConfig, store: Path) -> int:
     train = _loader(fabric, config, ClipStore.open(store), "train")
     model = build(config.model, config.clip.size_px)
     trainer = Trainer(fabric, config, model, train, train, Path())
-    try:
-        return trainer._find_batch_size()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise RunError(
-            "The memory is too small for a single clip.",
-            code="run_memory",
-            hint="Lower clip.frames or clip.size_px, or choose a smaller model.backbone.",
-        ) from error
+    return trainer._find_batch_size()
 
 
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:

@@ -379,7 +379,16 @@ class Trainer:
 
         self.model.train()
         most = min(self.config.loop.max_batch_size // world, max(len(loader) // (4 * world), 1))
-        size = find_batch_size(attempt, self.fabric.device, most)
+        try:
+            size = find_batch_size(attempt, self.fabric.device, most)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(
+                "The memory is too small for a single clip.",
+                code="run_memory",
+                hint="Lower clip.frames or clip.size_px, or choose a smaller model.backbone.",
+            ) from error
         if world > 1:
             smallest = self.fabric.all_reduce(torch.tensor(-float(size)), reduce_op="max")
             size = -int(torch.as_tensor(smallest))
