@@ -60,9 +60,9 @@ def test_one_manipulated_of_two_people() -> None:
 
 
 def test_people_count_from_one_in_every_sentence() -> None:
-    verdict = judge(video(track(0, -3.0), track(1, 4.0, size=20.0)), FITTED)
+    verdict = judge(video(track(0, -3.0), track(1, 4.0, frames=2)), FITTED)
     assert [person.person_id for person in verdict.people] == [1, 2]
-    assert verdict.reasons[0].message.startswith("Person 2's face is 20 px")
+    assert verdict.people[1].reasons[0].message.startswith("Person 2 shows in 2 frames")
 
 
 def test_weak_evidence_is_not_called_authentic() -> None:
