@@ -97,7 +97,13 @@ def _tqdm() -> Any:
     return tqdm
 
 
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; a library that imports ipykernel is none."""
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and bool(kernel.IPKernelApp.initialized())
+
+
 def _surface() -> str:
-    if "ipykernel" in sys.modules and importlib.util.find_spec("tqdm") is not None:
+    if in_notebook() and importlib.util.find_spec("tqdm") is not None:
         return "notebook"
     return "terminal" if sys.stderr.isatty() else "lines"

@@ -216,5 +216,5 @@ def test_two_runs_in_one_folder(
         train(store, out=run, overrides=SETTINGS)
     assert seen[0].returncode == 1
     assert "[run_locked]" in seen[0].stderr
-    assert f"pid {os.getpid()}" in seen[0].stderr
+    assert f"process {os.getpid()}" in seen[0].stderr
     assert "Traceback" not in seen[0].stderr

@@ -14,6 +14,7 @@ import numpy as np
 
 from unmask.errors import InputError
 from unmask.files import write_bytes
+from unmask.progress import in_notebook
 from unmask.report.table import Table
 from unmask.types import UInt8Array
 
@@ -63,7 +64,7 @@ def show(*things: Any) -> None:
     for thing in things:
         if thing is None:
             continue
-        if "ipykernel" in sys.modules:
+        if in_notebook():
             _inline(thing)
         elif isinstance(thing, Picture):
             name = re.sub(r"[^a-z0-9]+", "-", thing.title.lower()).strip("-")[:60]
