@@ -111,13 +111,14 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or an .onnx file.")],
+    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth, an .onnx, or a bundled name.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="A dataset folder or a store.")],
     split: Annotated[
         Literal["train", "val", "test"], typer.Option(help="Which part of the data.")
     ] = "test",
     results: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the results.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the results; default: results-DATA-SPLIT."),
     ] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="A table under compression, scaling, blur ...")

@@ -75,3 +75,16 @@ def test_the_trapezoid_is_flat_then_falls_to_almost_nothing() -> None:
         set_trapezoid(optimizer, progress, 0.25)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.2, 0.004, 0.004])
+
+
+def test_a_shallower_transformer_starts_from_a_deeper_one(store: Path, tmp_path: Path) -> None:
+    vit = ("model.name=frame", "model.backbone=vit_tiny_patch16_224", "loop.epochs=1")
+    deep = tmp_path / "deep"
+    fit(tiny_config(*vit, "model.blocks=2"), store, deep)
+    start = f"loop.start_from={deep / 'models' / 'best_model.pth'}"
+    still = ("optim.lr=0.0", "optim.head_lr=0.0", start)
+    fit(tiny_config(*vit, *still, "model.blocks=1"), store, tmp_path / "shallow")
+    before = _weights(deep / "models" / "best_model.pth")
+    after = _weights(tmp_path / "shallow" / "models" / "best_model.pth")
+    assert set(before) - set(after) == {name for name in before if ".blocks.1." in name}
+    assert all(torch.equal(value, before[name]) for name, value in after.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from datasets import make_dataset
 
+from unmask import weights
 from unmask.clips import read_records
 from unmask.errors import DatasetError, ModelError, StoreError
 from unmask.verbs.evaluate import evaluate
@@ -51,13 +52,29 @@ def test_a_folder_of_videos_is_prepared_and_what_fails_is_counted(
     assert (broken["status"], broken["score"], broken["decision"]) == ("media_format", "", "")
 
 
-def test_another_split_goes_to_a_folder_of_its_own(trained: TrainReport) -> None:
+def test_results_go_to_a_folder_of_their_own(trained: TrainReport) -> None:
+    """Those of the training, with its curves and its times, stay as they are."""
     (store,) = (trained.run.parent / "stores").iterdir()
     before = (trained.run / "results" / "experiment_results.json").read_bytes()
-    tree = evaluate(trained.run, store, split="val")
-    assert tree["split"] == ["val"]
-    assert (trained.run / "results-val" / "experiment_results.json").exists()
+    model = trained.run / "models" / "best_model.onnx"
+    for named, split in ((trained.run, "val"), (trained.run, "test"), (model, "val")):
+        tree = evaluate(named, store, split=split)
+        assert tree["split"] == [split]
+        out = trained.run / f"results-{store.name}-{split}"
+        assert (out / "experiment_results.json").exists()
     assert (trained.run / "results" / "experiment_results.json").read_bytes() == before
+
+
+def test_a_bundled_model_is_evaluated_by_name_and_nothing_is_written_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(tmp_path / "data", {"test": 2}, first_seed=60)
+    before = sorted(weights.FOLDER.iterdir())
+    monkeypatch.chdir(tmp_path)
+    tree = evaluate(weights.DEFAULT_DETECTOR, data)
+    assert tree["model"]["file"] == "unmask-base.onnx"
+    assert (tmp_path / "results-data-test" / "experiment_results.json").exists()
+    assert sorted(weights.FOLDER.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["best_model.pth", "best_model.onnx"])

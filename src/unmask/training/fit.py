@@ -95,16 +95,23 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
 
 
 def _start_from(model: Detector, path: Path) -> None:
-    """Fill a fresh model with the weights of a trained one of the same shape."""
+    """Fill a fresh model with the weights of a trained one: of the same shape, or deeper, whose
+    last blocks are then left behind."""
     trained, _ = load_checkpoint(path)
+    state, ours = trained.state_dict(), model.state_dict()
+    deeper = [name for name in state.keys() - ours.keys() if ".blocks." in name]
+    for name in deeper:
+        del state[name]
     try:
-        model.load_state_dict(trained.state_dict())
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(
             f"loop.start_from: '{path.name}' is of another network: {str(error).splitlines()[0]}",
             code="model_mismatch",
             hint="Use the model settings that it was trained with.",
         ) from error
+    if deeper:
+        say(f"loop.start_from: the deeper blocks of '{path.name}' are left behind.")
 
 
 def _teacher(config: TrainConfig) -> Detector:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unmask import evaluation, report
+from unmask import evaluation, report, weights
 from unmask.clips import ClipStore, check_spec, is_store
 from unmask.config import FRAMES_LOOKED_AT, LoopConfig, TrainConfig, from_dict
 from unmask.data.cache import ShardCache
@@ -49,13 +49,14 @@ def evaluate(
     """Score a split by the rule that `detect` uses and leave the result files.
 
     Args:
-        model: a run's folder (its best checkpoint), a ``.pth``, or an exported ``.onnx``.
+        model: a run's folder (its best checkpoint), a ``.pth``, an exported ``.onnx``, or a bundled
+            model's name.
         data: a store, or a dataset folder (prepared beside ``out`` with the model's ClipSpec).
             Splits that the folder does not give are made as in the model's training, so that the
             videos it was trained on never are its test.
         split: ``train``, ``val`` or ``test``.
-        out: folder of the results; default ``<run>/results`` for ``test``, with the split's name
-            appended otherwise.
+        out: folder of the results; default ``results-<data>-<split>`` in the run's folder, or in the
+            working folder for a model that is part of no run.
         training: facts about the training, put into the report.
         card: a model's card (YAML) whose field ``metrics`` is to hold the measures.
         performance: where the training's time went, put into the report.
@@ -69,7 +70,7 @@ def evaluate(
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     scorer = open_scorer(Path(model))
-    out = Path(out) if out else scorer.results_folder(split)
+    out = Path(out) if out else scorer.results_folder(Path(data), split)
     store = clips_for(Path(data), out, scorer.config)
     items = items_of(store, split)
     began = time.perf_counter()
@@ -156,22 +157,27 @@ class Scorer:
     """Frames ``(B, T, S, S, 3)`` uint8 and their mask ``(B, T)`` to scores; B is small."""
     score: Callable[[ClipStore, Sequence[ClipItem]], ClipScores]
 
-    def results_folder(self, split: str) -> Path:
-        """Where results go unless asked otherwise."""
-        base = self.path if self.path.is_dir() else self.path.resolve().parent
-        return base / ("results" if split == "test" else f"results-{split}")
+    def results_folder(self, data: Path, split: str) -> Path:
+        """Where results go unless asked otherwise: never over those that the training left, and
+        never beside a bundled model."""
+        run = self.path if self.path.is_dir() else self.path.resolve().parent.parent
+        part_of_run = self.path.is_dir() or self.path.resolve().parent.name == "models"
+        return (run if part_of_run else Path()) / f"results-{data.resolve().name}-{split}"
 
 
 def open_scorer(model: Path) -> Scorer:
-    """Load a run's best model, a ``.pth``, a ``.safetensors`` or an ``.onnx``.
+    """Load a run's best model, a ``.pth``, a ``.safetensors``, an ``.onnx`` or a bundled one.
 
     Raises:
         ModelError: there is none, or it cannot be used.
     """
+    if not model.exists() and str(model) in weights.names():
+        model = weights.load(str(model))
     file = model / "models" / "best_model.pth" if model.is_dir() else model
     if not file.exists():
         raise ModelError(
-            f"There is no model at {file}.", hint="Give a run's folder, a .pth or an .onnx file."
+            f"There is no model at {file}.",
+            hint="Give a run's folder, a .pth or an .onnx file, or the name of a bundled model.",
         )
     return _open_onnx(model, file) if file.suffix == ".onnx" else _open_torch(model, file)
 

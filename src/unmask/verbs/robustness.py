@@ -65,7 +65,7 @@ def robustness(
     if videos < 2:
         raise ValueError(f"videos must be at least 2, got {videos}")
     scorer = open_scorer(Path(model))
-    folder = Path(out) if out else scorer.results_folder(split)
+    folder = Path(out) if out else scorer.results_folder(Path(data), split)
     store = clips_for(Path(data), folder, scorer.config)
     items = sample(items_of(store, split), videos, seed)
     rows = []

@@ -82,7 +82,14 @@ def train(
             text = training_text(training, performance)
             write_text(run / "results" / "experiment_report.txt", text)
         else:
-            results = evaluate(run, store, split="test", training=training, performance=performance)
+            results = evaluate(
+                run,
+                store,
+                split="test",
+                out=run / "results",
+                training=training,
+                performance=performance,
+            )
     say(f"Done: {run}  (detect with: unmask detect VIDEO --model {model})")
     return TrainReport(run, state, results)
 
