@@ -33,10 +33,10 @@ def repeated(source: Path, path: Path, seconds: int, once: int = _LONGEST_ENCODE
     with av.open(str(path), "w") as out:
         stream, start = None, 0
         for _ in range(seconds // once):
-            with av.open(str(source)) as once:
-                origin = once.streams.video[0]
+            with av.open(str(source)) as copied:
+                origin = copied.streams.video[0]
                 stream = stream or out.add_stream_from_template(origin)
-                for packet in once.demux(origin):
+                for packet in copied.demux(origin):
                     if packet.dts is None:
                         continue
                     packet.pts, packet.dts = packet.pts + start, packet.dts + start

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 
+import material
 import table
 from measure import Cost, Figure, Row, ratio, rounds
 from table import BEGIN, END, GPU_ROWS, ROWS, gpu_row, line, with_lines
@@ -117,3 +119,12 @@ def test_the_command_measures_the_smallest_size(tmp_path: Path) -> None:
     )  # fmt: skip
     assert unknown.returncode == 2
     assert "no row detects" in unknown.stderr
+
+
+def test_a_long_video_is_a_short_one_over_and_over(tmp_path: Path) -> None:
+    short = tmp_path / "short.mp4"
+    material.write_video(short, material.portrait_frames(material.FPS, 64, 64), fps=material.FPS)
+    material.repeated(short, tmp_path / "long.mp4", 4, once=1)
+    with av.open(str(tmp_path / "long.mp4")) as file:
+        times = [frame.time for frame in file.decode(video=0)]
+    assert times == pytest.approx([n / material.FPS for n in range(4 * material.FPS)], abs=1e-3)
