@@ -111,7 +111,7 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth, an .onnx, or a bundled name.")],
+    model: Annotated[Path, typer.Argument(help="A run's folder, a file or a bundled name.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="A dataset folder or a store.")],
     split: Annotated[
         Literal["train", "val", "test"], typer.Option(help="Which part of the data.")
@@ -153,7 +153,7 @@ def evaluate(
 
 @app.command()
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="A run's folder, a .pth or a .safetensors file.")],
+    model: Annotated[Path, typer.Argument(help="A run's folder, a file or a bundled name.")],
     data: Annotated[
         list[Path], typer.Option("--data", "-d", help="A dataset folder or a store; repeatable.")
     ],

@@ -127,7 +127,7 @@ class LossConfig:
     frame_weight: float = 0.0
     """Share of the same loss on the frame logits, added to the clip's."""
     teacher: str = ""
-    """A ``best_model.pth`` or ``.safetensors`` whose scores are learned as well (distillation)."""
+    """A model file, or a bundled model's name, whose scores are learned as well (distillation)."""
     teacher_weight: float = 1.0
     """Share of the cross-entropy to the teacher's clip scores, added to the clip's."""
     patch_weight: float = 1.0
@@ -253,7 +253,7 @@ class LoopConfig:
     max_minutes: float = 0.0
     """Stop after the epoch that passes this; 0 = no limit."""
     start_from: str = ""
-    """A ``best_model.pth`` or ``.safetensors`` of the same network to go on from."""
+    """A model file of this network or of a deeper one, or a bundled model's name, to begin with."""
 
 
 @dataclass(frozen=True)

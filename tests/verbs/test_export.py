@@ -13,7 +13,8 @@ import torch
 from unmask.config import ClipSpec, LoopConfig, LossConfig, ModelConfig, TrainConfig
 from unmask.errors import ModelError
 from unmask.inference import load_model
-from unmask.models import Detector, build, load_detector, save_model
+from unmask.inference.precision import Precision
+from unmask.models import Detector, build, load_checkpoint, load_detector, save_model
 from unmask.verbs import export as verb
 from unmask.verbs.export import export
 
@@ -38,8 +39,8 @@ def write_run(folder: Path, model: ModelConfig) -> Path:
         clips = torch.randint(0, 256, (2, 3, 3, SIDE, SIDE), dtype=torch.uint8)
         detector(clips, torch.ones(2, 3, dtype=torch.bool))
         for name, parameter in detector.named_parameters():
-            if "classifier" in name:
-                parameter.normal_()
+            if "classifier" in name or model.patch_map:  # trained: no two tensors are equal
+                parameter.normal_(0, 1 if "classifier" in name else 0.1)
     config = TrainConfig(clip=ClipSpec(frames=3, size_px=SIDE), model=model)
     pth = folder / "models" / "best_model.pth"
     calibration, metrics = {"temperature": 2.0}, {"val_auc_video": 0.5}
@@ -167,3 +168,39 @@ def test_a_missing_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         export(tmp_path)
     assert caught.value.code == "model_missing"
+
+
+MAPPED = ModelConfig(
+    name="frame", backbone="vit_tiny_patch16_224", weights="random", blocks=1, patch_map=True
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 0.0), ("fp16", 1e-3)])
+def test_an_exported_transformer_can_be_trained_further(
+    tmp_path: Path, precision: Precision, off: float
+) -> None:
+    run = write_run(tmp_path, MAPPED)
+    file = export(run, tmp_path / "model.onnx", precision=precision)
+    before, said = load_checkpoint(run / "models" / "best_model.pth")
+    after, about = load_checkpoint(file)
+    assert about == said
+    torch.testing.assert_close(after.state_dict(), before.state_dict(), atol=off, rtol=off)
+
+
+def test_an_export_that_holds_no_whole_weights_is_refused(tmp_path: Path) -> None:
+    lstm = export(write_run(tmp_path / "lstm", BILSTM))
+    small = export(write_run(tmp_path / "vit", MAPPED), tmp_path / "int8.onnx", precision="int8")
+    for file in (lstm, small):
+        with pytest.raises(ModelError) as caught:
+            load_checkpoint(file)
+        assert caught.value.code == "model_mismatch"
+
+
+def test_an_exported_file_is_not_exported_onto_itself(tmp_path: Path) -> None:
+    file = export(write_run(tmp_path, MAPPED))
+    content = file.read_bytes()
+    with pytest.raises(ModelError) as caught:
+        export(file, precision="fp16")
+    assert caught.value.code == "model_exported"
+    assert file.read_bytes() == content
+    assert export(file, tmp_path / "half.onnx", precision="fp16").stat().st_size < len(content)

@@ -54,3 +54,14 @@ def test_a_field_is_put_without_touching_the_others(folder: Path) -> None:
     )
     with pytest.raises(ValueError, match="no field"):
         weights.put_field(path, "nothing", "x")
+
+
+def test_a_name_is_located_where_no_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = weights.DEFAULT_DETECTOR
+    assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
+    assert weights.locate("other.pth") == Path("other.pth")
+    Path(name).mkdir()  # a run's folder that is called so
+    assert weights.locate(name) == Path(name)

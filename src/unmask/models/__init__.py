@@ -12,11 +12,13 @@ from unmask.models.checkpoint_file import (
     save_model,
 )
 from unmask.models.detector import Detector, Output
+from unmask.models.exported_file import TRANSPOSED
 from unmask.models.losses import PatchTargets, build_loss, distillation
 from unmask.models.registry import DETECTORS, Summary, build, summary
 
 __all__ = [
     "DETECTORS",
+    "TRANSPOSED",
     "Checkpoint",
     "Detector",
     "Output",

@@ -1,4 +1,8 @@
-"""The best model of a run as files: ``.pth`` and ``.safetensors`` with everything to rebuild it."""
+"""The best model of a run as files: ``.pth`` and ``.safetensors`` with everything to rebuild it.
+
+What was exported to ONNX in ``fp32`` or ``fp16`` is read as well, so that a model that came as
+that file alone, as the bundled ones do, can be trained further or teach another.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,14 @@ from unmask.config import TrainConfig, from_dict, to_dict
 from unmask.errors import ConfigError, ModelError, RunError
 from unmask.files import atomic_path
 from unmask.models.detector import Detector
+from unmask.models.exported_file import read_exported
 from unmask.models.registry import build
 from unmask.models.weights_files import unpickle
 
 FORMAT_VERSION = 1
 
 _METADATA_KEY = "unmask"
+_CONSTANTS = ("backbone.mean", "backbone.std")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,15 +117,15 @@ def save_calibrated(
 
 
 def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:
-    """The detector of a ``.pth`` or ``.safetensors`` file, in eval mode, and all that it says.
+    """The detector of a ``.pth``, ``.safetensors`` or ``.onnx``, in eval mode, and what it says.
 
     Raises:
-        ModelError: ``model_missing``, ``model_foreign`` (not a file of `save_model`),
+        ModelError: ``model_missing``, ``model_foreign`` (not a file of `save_model` or `export`),
             ``model_format`` (a later format), ``model_mismatch`` (weights that do not fit).
     """
     if not path.is_file():
         raise ModelError(f"There is no model file '{path}'.", code="model_missing")
-    state, about = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    state, about = _READERS.get(path.suffix, _read_pth)(path)
     if about.get("format_version") != FORMAT_VERSION:
         raise ModelError(
             f"'{path.name}' has format {about.get('format_version')}, this unmask reads "
@@ -139,12 +145,20 @@ def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:
     config = checkpoint.config
     # Every weight comes from the file itself, so whatever it began with need not be at hand.
     detector = build(dataclasses.replace(config.model, weights="random"), config.clip.size_px)
+    exported = path.suffix == ".onnx"
     try:
-        detector.load_state_dict(state)
+        # The exporter keeps one of two equal tensors, and these two are the settings' in any case.
+        constants = {name: detector.state_dict()[name] for name in _CONSTANTS} if exported else {}
+        detector.load_state_dict(constants | state)
     except RuntimeError as error:
         raise ModelError(
-            f"The weights of '{path.name}' do not fit its own configuration: {error}",
+            f"The exported file '{path.name}' does not hold every weight of its network."
+            if exported
+            else f"The weights of '{path.name}' do not fit its own configuration: {error}",
             code="model_mismatch",
+            hint="Exports of transformers in fp32 or fp16 do. Else take the .pth."
+            if exported
+            else "",
         ) from error
     return detector.eval(), checkpoint
 
@@ -177,6 +191,16 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(about, dict):
         raise _foreign(path)
     return state, about
+
+
+def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    read = read_exported(path)
+    if read is None:
+        raise _foreign(path)
+    return read
+
+
+_READERS = {".safetensors": _read_safetensors, ".onnx": _read_onnx}
 
 
 def _foreign(path: Path) -> ModelError:

@@ -23,6 +23,7 @@ from unmask.training.checkpoint import RunState
 from unmask.training.fabric import build_fabric, tune_cuda
 from unmask.training.loop import Trainer
 from unmask.training.validate import crop_features, crop_sources, score_clips, video_logits
+from unmask.weights import locate
 
 
 def fit(config: TrainConfig, data: Path, run: Path) -> RunState:
@@ -53,7 +54,7 @@ def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> Run
             f"{fabric.world_size} device(s)."
         )
     if config.loop.start_from:
-        _start_from(model, Path(config.loop.start_from))
+        _start_from(model, locate(config.loop.start_from))
     teacher = _teacher(config) if config.loss.teacher else None
     state = Trainer(fabric, config, model, train, val, run, teacher).fit()
     if fabric.is_global_zero:
@@ -116,7 +117,7 @@ def _start_from(model: Detector, path: Path) -> None:
 
 def _teacher(config: TrainConfig) -> Detector:
     """The detector to learn from; it must look at the same crops."""
-    teacher, about = load_checkpoint(Path(config.loss.teacher))
+    teacher, about = load_checkpoint(locate(config.loss.teacher))
     ours, theirs = config.clip, about.config.clip
     if (ours.size_px, ours.margin) != (theirs.size_px, theirs.margin):
         raise ModelError(

@@ -18,7 +18,7 @@ from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit, fit_familiarity
 from unmask.verbs.evaluate import score_split
-from unmask.verbs.export import export
+from unmask.verbs.export import export, source_and_target
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def calibrate(
     and write the model with them. The reference needs faces of two sources or more.
 
     Args:
-        model: a run's folder, its ``.pth`` or ``.safetensors``.
+        model: a run's folder, its ``.pth`` or ``.safetensors``, an ``.onnx`` in ``fp32`` or
+            ``fp16``, or a bundled model's name.
         data: stores or dataset folders with both classes; every one of them weighs by its videos.
         split: of each; it must be one that the model was not trained on.
         name: of the model, if it is to have another.
@@ -54,10 +55,10 @@ def calibrate(
 
     Raises:
         DatasetError: no video can be judged.
+        ModelError: ``model_exported``: an exported file without ``out``.
         StoreError, ModelError: see `unmask.errors`.
     """
-    source = model / "models" / "best_model.pth" if model.is_dir() else model
-    out = out or source.with_suffix(".pth")
+    source, out = source_and_target(model, out, ".pth")
     detector, checkpoint = load_checkpoint(source)
     logits: list[float] = []
     labels: list[int] = []

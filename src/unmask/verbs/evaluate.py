@@ -55,8 +55,8 @@ def evaluate(
             Splits that the folder does not give are made as in the model's training, so that the
             videos it was trained on never are its test.
         split: ``train``, ``val`` or ``test``.
-        out: folder of the results; default ``results-<data>-<split>`` in the run's folder, or in the
-            working folder for a model that is part of no run.
+        out: folder of the results; default ``results-<data>-<split>`` in the run's folder, or in
+            the working folder for a model that is part of no run.
         training: facts about the training, put into the report.
         card: a model's card (YAML) whose field ``metrics`` is to hold the measures.
         performance: where the training's time went, put into the report.
@@ -171,8 +171,7 @@ def open_scorer(model: Path) -> Scorer:
     Raises:
         ModelError: there is none, or it cannot be used.
     """
-    if not model.exists() and str(model) in weights.names():
-        model = weights.load(str(model))
+    model = weights.locate(model)
     file = model / "models" / "best_model.pth" if model.is_dir() else model
     if not file.exists():
         raise ModelError(

@@ -21,7 +21,8 @@ from unmask.errors import ModelError
 from unmask.files import atomic_path
 from unmask.inference import METADATA_KEY, load_model
 from unmask.inference.precision import Precision, quantize, store_half
-from unmask.models import Checkpoint, Detector, Output, load_checkpoint
+from unmask.models import TRANSPOSED, Checkpoint, Detector, Output, load_checkpoint
+from unmask.weights import locate
 
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.5}
 """Largest difference of a logit between torch and ONNX Runtime that is let through."""
@@ -44,7 +45,8 @@ def export(
     """Write the ONNX file of a trained detector, checked against torch before it is put in place.
 
     Args:
-        run_or_pth: a run's folder, its ``best_model.pth`` or ``best_model.safetensors``.
+        run_or_pth: a run's folder, its ``best_model.pth`` or ``best_model.safetensors``, or an
+            exported file in ``fp32`` or ``fp16``, which a bundled model's name stands for.
         out: the file to write; by default beside the checkpoint, ending ``.onnx``.
         precision: ``fp32``; ``fp16``: half the size, computed in float32 all the same; ``int8``: a
             quarter of the size, matrix products in integers (docs/models.md tells what each costs).
@@ -55,16 +57,15 @@ def export(
     Raises:
         ModelError: ``model_missing``, ``model_foreign``, ``model_mismatch`` (see
             `unmask.models.load_checkpoint`), ``model_parity`` (the logits differ by more than
-            `TOLERANCE`).
+            `TOLERANCE`), ``model_exported`` (an exported file without ``out``).
     """
     if precision not in TOLERANCE:
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}, got {precision!r}")
-    source = Path(run_or_pth)
-    source = source / "models" / "best_model.pth" if source.is_dir() else source
-    out = Path(out) if out else source.with_suffix(".onnx")
+    source, out = source_and_target(run_or_pth, out, ".onnx")
     detector, checkpoint = load_checkpoint(source)
     program = _trace(detector)
     _strip_traces(program.model)
+    _name_matrices(program.model)
     about = describe(checkpoint)
     program.model.metadata_props[METADATA_KEY] = json.dumps(about)
     with atomic_path(out) as temporary:
@@ -76,6 +77,24 @@ def export(
             about["precision"] = {"weights": precision, "largest_logit_difference": difference}
             _put_metadata(temporary, about)
     return out
+
+
+def source_and_target(model: Path | str, out: Path | str | None, suffix: str) -> tuple[Path, Path]:
+    """The file to read a trained model from, and the one to write: beside it unless ``out`` says
+    where.
+
+    Raises:
+        ModelError: ``model_exported``: an exported file, with nothing that says where.
+    """
+    source = Path(model)
+    source = source / "models" / "best_model.pth" if source.is_dir() else locate(model)
+    if out is None and source.suffix == ".onnx":
+        raise ModelError(
+            f"'{model}' is an exported file; what is made of it needs a place of its own.",
+            code="model_exported",
+            hint=f"Name the {suffix} to write with --out.",
+        )
+    return source, Path(out) if out else source.with_suffix(suffix)
 
 
 def _checked(detector: Detector, path: Path, precision: Precision) -> float:
@@ -181,6 +200,21 @@ def _strip_traces(model: Any) -> None:
             value.metadata_props.clear()
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
+
+
+def _name_matrices(model: Any) -> None:
+    """Give back the names of weight matrices, which the exporter folds into nameless constants:
+    the product that a bias is added to has that bias's matrix, and `load_checkpoint` finds it."""
+    known = model.graph.initializers
+    for node in model.graph:
+        matrix = node.inputs[1] if node.op_type == "MatMul" else None
+        if matrix is None or not matrix.is_initializer():
+            continue
+        added = [use for use in node.outputs[0].consumers() if use.op_type == "Add"]
+        for bias in (value for use in added for value in use.inputs if value.is_initializer()):
+            name = bias.name.removesuffix("bias") + TRANSPOSED
+            if bias.name.endswith(".bias") and name not in known:
+                matrix.name = name
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import yaml
 from unmask.errors import ModelError
 from unmask.files import sha256_file, write_text
 
-__all__ = ["Card", "load", "names", "put_field", "read_card"]
+__all__ = ["Card", "load", "locate", "names", "put_field", "read_card"]
 
 FOLDER = Path(__file__).parent
 DEFAULT_DETECTOR = "unmask-base"
@@ -142,6 +142,16 @@ def load(name: str, folder: Path = FOLDER) -> Path:
             hint="Install unmask again.",
         )
     return path
+
+
+def locate(model: str | Path) -> Path:
+    """A path as it is, and a bundled network's name as the path of its checked file.
+
+    Raises:
+        ModelError: see `load`.
+    """
+    bundled = str(model) in names() and not Path(model).exists()
+    return load(str(model)) if bundled else Path(model)
 
 
 def _bad_card(path: Path, reason: str) -> ModelError:
