@@ -255,8 +255,10 @@ def test_detect_tells_some_inputs_failed(
     first, second = (json.loads(line) for line in bad.out.splitlines())
     assert (first["status"], second["status"]) == ("failed", "completed")
     assert first["error"]["code"] == "media_not_found"
-    text = run("detect", tmp_path / "none.mp4", good, "--model", blue_model)
+    text = run("detect", good, wall, tmp_path / "none.mp4", "--model", blue_model)
     assert text.code == 3
+    notes = [n for n, line in enumerate(text.out.splitlines()) if line.startswith("  note ")]
+    assert notes == [len(text.out.splitlines()) - 1], "what holds for every file is said once"
     assert "none.mp4: failed [media_not_found]" in text.out
     assert "test.mp4: weak evidence" in text.out
 

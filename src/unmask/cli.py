@@ -218,7 +218,7 @@ def detect(
 ) -> None:
     """Judge videos: who was manipulated, when, how sure, and what could not be judged."""
     from unmask.media import read_trust_anchors
-    from unmask.report import verdict_json, verdict_text
+    from unmask.report import limitations_text, verdict_json, verdict_text
     from unmask.report.illustrate import illustrate, outputs
     from unmask.verbs.detect import detect_many, open_faces, open_model
 
@@ -227,6 +227,7 @@ def detect(
     anchors = read_trust_anchors(trust_anchors) if trust_anchors else None
     network, finder = open_model(model), open_faces()
     failed = False
+    limits: tuple[str, ...] = ()
     verdicts = detect_many(
         videos, model=network, faces=finder, frames=frames, trust_anchors=anchors
     )
@@ -236,7 +237,8 @@ def detect(
             sys.stdout.write(verdict_json(verdict) + "\n")
             sys.stdout.flush()
         else:
-            _print_text(verdict_text(verdict))
+            _print_text(verdict_text(verdict, limitations=False))
+        limits = verdict.limitations or limits
         notices, whole = illustrate(
             videos[number],
             verdict,
@@ -248,6 +250,8 @@ def detect(
         failed |= not whole
         for notice in notices:
             err.print(f"{notice.message} [{notice.code}]", style="dim", markup=False)
+    if limits and not as_json:  # they hold for every file and are said once
+        _print_text(limitations_text(limits))
     if failed:
         raise typer.Exit(EXIT_SOME_INPUTS)
 

@@ -50,8 +50,13 @@ def short_score(value: float | None) -> str:
     return "< 0.01" if value < 0.01 else f"{value:.2f}"
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """A summary of one verdict: first the answer, then what it rests on."""
+def verdict_text(verdict: Verdict, *, limitations: bool = True) -> str:
+    """A summary of one verdict: first the answer, then what it rests on.
+
+    Args:
+        verdict: of one file.
+        limitations: with what the model cannot do, which is the same for every file.
+    """
     name = verdict.input.get("name") or "input"
     if verdict.error is not None:
         error = verdict.error
@@ -64,8 +69,15 @@ def verdict_text(verdict: Verdict) -> str:
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
     lines += [_credentials_line(verdict.provenance)]
     lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
-    lines += [f"  {'note':<10} {limitation}" for limitation in verdict.limitations]
-    return _joined(lines)
+    text = _joined(lines)
+    if limitations and verdict.limitations:
+        text += "\n" + limitations_text(verdict.limitations)
+    return text
+
+
+def limitations_text(limitations: Iterable[str]) -> str:
+    """What a model cannot do, a line each."""
+    return _joined(f"  {'note':<10} {limitation}" for limitation in limitations)
 
 
 def _joined(lines: Iterable[str]) -> str:
