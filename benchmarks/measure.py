@@ -47,7 +47,7 @@ class Row:
     sense: Literal["<=", ">="]
     target: float
     unit: str = "x"
-    """``x`` ratios, ``%`` shares that are given as 0-1, or a unit of time."""
+    """``x`` ratios, ``%`` shares that are given as 0-1, or any other unit."""
     wall: Figure | None = None
     """None: not measured."""
     processor: Figure | None = None

@@ -11,7 +11,8 @@ import pytest
 import material
 import table
 from measure import Cost, Figure, Row, ratio, rounds
-from table import BEGIN, END, GPU_ROWS, ROWS, gpu_row, line, with_lines
+from rows_gpu import GPU_ROWS, gpu_row
+from table import BEGIN, END, ROWS, line, with_lines
 
 ROOT = Path(__file__).parents[1]
 CELLS = 8
