@@ -109,6 +109,13 @@ NOT_RUN: Mapping[str, str] = {
     r"^python benchmarks/detect\.py": "measures for minutes",
     r"^python benchmarks/faces\.py": "measures other packages on portraits that are not here",
     r"^python benchmarks/precision\.py": "measures a trained vision transformer for minutes",
+    r"^python benchmarks/(guard|pooling)\.py": "measures faces of both classes that are not here",
+    r"^python benchmarks/ablation\.py": "trains for hours; run small by tests/test_ablation.py",
+    r"^(python benchmarks/table\.py|make benchmarks)": "measures for minutes; run small by "
+    "tests/test_benchmarks.py",
+    r"^python benchmarks/scan\.py kills": "kills 500 files' scan; tests/jobs kills a small one",
+    r"^python -m pytest": "tests need the whole clone",
+    r"cuda|^python benchmarks/gpu\.py --out": "needs a GPU; without one: tests/device",
 }
 """Commands that are only parsed (Python scripts are asked for their ``--help``), and why."""
 
