@@ -16,11 +16,12 @@ import torch
 import yaml
 from datasets import SETTINGS, make_dataset
 
-from unmask import detect
+from unmask import detect, weights
 from unmask.clips import ClipStore
 from unmask.config import TrainConfig, from_dict, load
 from unmask.data.stages import STAGES
 from unmask.errors import DatasetError, LeakError, RunError, StoreError
+from unmask.models import load_checkpoint
 from unmask.verbs import train as verb
 from unmask.verbs.train import TrainReport, train
 
@@ -218,3 +219,16 @@ def test_two_runs_in_one_folder(
     assert "[run_locked]" in seen[0].stderr
     assert f"process {os.getpid()}" in seen[0].stderr
     assert "Traceback" not in seen[0].stderr
+
+
+def test_the_bundled_detector_is_trained_further(videos: Path, tmp_path: Path) -> None:
+    config = Path(__file__).parents[2] / "configs" / "finetune.yaml"
+    words = (
+        "clip.clips=1", "data={allow_leaks: [near_duplicate, group], workers: 1}",
+        "optim.lr=0.0", "optim.head_lr=0.0",
+        "loop.epochs=1", "loop.steps_per_epoch=1", "loop.batch_size=2", "loop.accelerator=cpu",
+    )  # fmt: skip
+    report = train(videos, config=config, out=tmp_path / "run", overrides=words)
+    further, _ = load_checkpoint(report.run / "models" / "best_model.pth")
+    bundled, _ = load_checkpoint(weights.locate(weights.DEFAULT_DETECTOR))
+    torch.testing.assert_close(further.state_dict(), bundled.state_dict())

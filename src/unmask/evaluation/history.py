@@ -70,7 +70,7 @@ def plot_history(
         for axes, (title, scale, names) in zip(grid, shown, strict=False):
             _history_panel(axes, history, names)
             axes.set(title=title, xlabel="epoch")
-            if scale:
+            if scale and any(axes.dataLim.intervaly > 0):  # a rate of 0 has no logarithm
                 axes.set_yscale(scale)
                 axes.yaxis.set_minor_formatter(
                     LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(2, 0.5))
