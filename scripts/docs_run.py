@@ -67,6 +67,11 @@ CHANGES = (
         "a tiny network, 1 epoch",
     ),
     Change(
+        r"^unmask train .*--config configs/finetune\.yaml",
+        f"clip.clips=1 loop.epochs=1 loop.steps_per_epoch=1 loop.batch_size=2 {ONE_PORTRAIT}",
+        "1 step; one portrait is in all videos",
+    ),
+    Change(
         r"^unmask train STORE",
         f"{SMALL_NETWORK} {SMALL_LSTM} {SMALL_RUN} {ONE_PORTRAIT}",
         f"{TINY}, {FEW}; one portrait is in all videos",
