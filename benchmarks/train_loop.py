@@ -57,9 +57,12 @@ class Setting:
     steps: int = 12
     cache: str = "auto"
     workers: int = 1
+    blocks: int = 0
+    """Kept of a vision transformer; 0 = all."""
 
     def __str__(self) -> str:
-        return f"{self.backbone}, {self.size_px} px, {self.batch} x {self.frames} frames"
+        blocks = f", {self.blocks} blocks" if self.blocks else ""
+        return f"{self.backbone}{blocks}, {self.size_px} px, {self.batch} x {self.frames} frames"
 
     @property
     def config(self) -> TrainConfig:
@@ -69,7 +72,8 @@ class Setting:
             None,
             [
                 f"clip={{frames: {self.frames}, size_px: {self.size_px}}}",
-                f"model={{name: frame, backbone: {self.backbone}, weights: random}}",
+                f"model={{name: frame, backbone: {self.backbone}, weights: random, "
+                f"blocks: {self.blocks}}}",
                 f"loop={{epochs: 1, batch_size: {self.batch}, steps_per_epoch: {self.steps}}}",
                 f"data={{cache: {self.cache}, workers: {self.workers}}}",
                 *pairs,
