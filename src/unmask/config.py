@@ -27,6 +27,9 @@ from unmask.errors import ConfigError
 T = TypeVar("T")
 
 FRAMES_LOOKED_AT = 32  # in a video to be judged, unless asked otherwise
+METADATA_KEY = "unmask"
+"""Where a model's file keeps its JSON: name, version, clip, model, calibration, training,
+limitations."""
 
 _LEAST: dict[str, float] = {
     **dict.fromkeys(("model.blocks", "loss.gamma", "data.videos_per_class", "data.workers"), 0),

@@ -30,6 +30,9 @@ BILSTM = ModelConfig(
     attention_heads=2,
 )
 FRAME = ModelConfig(name="frame", backbone="test_resnet", weights="random", normalize_features=True)
+MAPPED = ModelConfig(
+    name="frame", backbone="vit_tiny_patch16_224", weights="random", blocks=1, patch_map=True
+)
 
 
 def write_run(folder: Path, model: ModelConfig) -> Path:
@@ -168,11 +171,6 @@ def test_a_missing_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         export(tmp_path)
     assert caught.value.code == "model_missing"
-
-
-MAPPED = ModelConfig(
-    name="frame", backbone="vit_tiny_patch16_224", weights="random", blocks=1, patch_map=True
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(("precision", "off"), [("fp32", 0.0), ("fp16", 1e-3)])

@@ -4,7 +4,8 @@
 the ClipSpec and the calibration that travel inside it. `heatmap` tells where in a crop it looked.
 """
 
+from unmask.config import METADATA_KEY
 from unmask.inference.heatmap import Heatmap, heatmap
-from unmask.inference.session import METADATA_KEY, Model, load_model
+from unmask.inference.session import Model, load_model
 
 __all__ = ["METADATA_KEY", "Heatmap", "Model", "heatmap", "load_model"]

@@ -15,13 +15,9 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from unmask import weights
-from unmask.config import ClipSpec, from_dict
+from unmask.config import METADATA_KEY, ClipSpec, from_dict
 from unmask.errors import ConfigError, ModelError
 from unmask.types import BoolArray, FloatArray, UInt8Array
-
-METADATA_KEY = "unmask"
-"""Where an exported file keeps its JSON: name, version, clip, model, calibration, training,
-limitations."""
 
 TASK = "deepfake_detection"
 CROPS_AT_ONCE = {"cpu": 4, "cuda": 64}

@@ -5,6 +5,7 @@
 """
 
 from unmask.models.checkpoint_file import (
+    TRANSPOSED,
     Checkpoint,
     load_checkpoint,
     load_detector,
@@ -12,7 +13,6 @@ from unmask.models.checkpoint_file import (
     save_model,
 )
 from unmask.models.detector import Detector, Output
-from unmask.models.exported_file import TRANSPOSED
 from unmask.models.losses import PatchTargets, build_loss, distillation
 from unmask.models.registry import DETECTORS, Summary, build, summary
 

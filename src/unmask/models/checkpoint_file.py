@@ -11,19 +11,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from unmask.config import TrainConfig, from_dict, to_dict
+from unmask.config import METADATA_KEY, TrainConfig, from_dict, to_dict
 from unmask.errors import ConfigError, ModelError, RunError
 from unmask.files import atomic_path
 from unmask.models.detector import Detector
-from unmask.models.exported_file import read_exported
 from unmask.models.registry import build
 from unmask.models.weights_files import unpickle
 
 FORMAT_VERSION = 1
 
-_METADATA_KEY = "unmask"
+TRANSPOSED = "weight.T"
+"""What a matrix is called in an exported graph, where products take it transposed."""
+
+_IN_EXPORT = "detector."
 _CONSTANTS = ("backbone.mean", "backbone.std")
 
 
@@ -81,7 +84,7 @@ def save_model(
         with atomic_path(path_pth) as temporary:
             torch.save({"state_dict": state, **about}, temporary)
         with atomic_path(path_safetensors) as temporary:
-            save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(about)})
+            save_file(state, temporary, metadata={METADATA_KEY: json.dumps(about)})
     except (OSError, RuntimeError, SafetensorError) as error:
         raise RunError(
             f"The model could not be written to {path_pth.parent}: {error}",
@@ -145,21 +148,14 @@ def load_checkpoint(path: Path) -> tuple[Detector, Checkpoint]:
     config = checkpoint.config
     # Every weight comes from the file itself, so whatever it began with need not be at hand.
     detector = build(dataclasses.replace(config.model, weights="random"), config.clip.size_px)
-    exported = path.suffix == ".onnx"
+    if path.suffix == ".onnx":
+        # The exporter keeps one of two equal tensors, and these are the settings' in any case.
+        own = detector.state_dict()
+        state = {name: own[name] for name in _CONSTANTS} | state
     try:
-        # The exporter keeps one of two equal tensors, and these two are the settings' in any case.
-        constants = {name: detector.state_dict()[name] for name in _CONSTANTS} if exported else {}
-        detector.load_state_dict(constants | state)
+        detector.load_state_dict(state)
     except RuntimeError as error:
-        raise ModelError(
-            f"The exported file '{path.name}' does not hold every weight of its network."
-            if exported
-            else f"The weights of '{path.name}' do not fit its own configuration: {error}",
-            code="model_mismatch",
-            hint="Exports of transformers in fp32 or fp16 do. Else take the .pth."
-            if exported
-            else "",
-        ) from error
+        raise _mismatch(path, str(error)) from error
     return detector.eval(), checkpoint
 
 
@@ -184,7 +180,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(_METADATA_KEY, "null"))
+            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
         raise _foreign(path) from error
@@ -194,13 +190,47 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    read = read_exported(path)
-    if read is None:
-        raise _foreign(path)
-    return read
+    """Whole only for transformers with a head of products: the exporter folds batch statistics and
+    recurrent layers into other tensors. ``fp16`` gives weights of that rounding, ``int8`` none of
+    its matrices."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from onnx.numpy_helper import to_array
+
+    try:
+        model = onnx.load(str(path))
+        about = json.loads(next(p.value for p in model.metadata_props if p.key == METADATA_KEY))
+        config = about["training"]["config"] | {"clip": about["clip"], "model": about["model"]}
+        about = about | {"config": config, "metrics": about["training"]["metrics"]}
+    except (DecodeError, StopIteration, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise _foreign(path) from error
+    state = {}
+    for tensor in model.graph.initializer:
+        name = tensor.name.removesuffix("_half")
+        if name.startswith(_IN_EXPORT):
+            value = to_array(tensor)
+            if name.endswith(TRANSPOSED):
+                name, value = name.removesuffix(".T"), value.T
+            kind = np.float32 if value.dtype.kind == "f" else value.dtype
+            value = np.array(value, kind, order="C")
+            state[name.removeprefix(_IN_EXPORT)] = torch.from_numpy(value)
+    return state, about
 
 
 _READERS = {".safetensors": _read_safetensors, ".onnx": _read_onnx}
+
+
+def _mismatch(path: Path, reason: str) -> ModelError:
+    if path.suffix == ".onnx":
+        return ModelError(
+            f"The exported file '{path.name}' does not hold every weight of its network.",
+            code="model_mismatch",
+            hint="Exports of transformers in fp32 or fp16 do. Else take the .pth.",
+        )
+    return ModelError(
+        f"The weights of '{path.name}' do not fit its own configuration: {reason}",
+        code="model_mismatch",
+    )
 
 
 def _foreign(path: Path) -> ModelError:

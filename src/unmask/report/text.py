@@ -69,15 +69,18 @@ def verdict_text(verdict: Verdict, *, limitations: bool = True) -> str:
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
     lines += [_credentials_line(verdict.provenance)]
     lines += [f"  {'warning':<10} {warn.message} [{warn.code}]" for warn in verdict.warnings]
-    text = _joined(lines)
-    if limitations and verdict.limitations:
-        text += "\n" + limitations_text(verdict.limitations)
-    return text
+    if limitations:
+        lines += _notes(verdict.limitations)
+    return _joined(lines)
 
 
 def limitations_text(limitations: Iterable[str]) -> str:
     """What a model cannot do, a line each."""
-    return _joined(f"  {'note':<10} {limitation}" for limitation in limitations)
+    return _joined(_notes(limitations))
+
+
+def _notes(limitations: Iterable[str]) -> list[str]:
+    return [f"  {'note':<10} {limitation}" for limitation in limitations]
 
 
 def _joined(lines: Iterable[str]) -> str:

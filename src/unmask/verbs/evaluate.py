@@ -29,6 +29,7 @@ from unmask.training.environment import describe_environment
 from unmask.training.fabric import build_fabric
 from unmask.training.validate import ClipScores, Floats, crop_features, crop_sources, score_clips
 from unmask.types import BoolArray, UInt8Array
+from unmask.verbs.export import model_file
 from unmask.verbs.prepare import prepare
 from unmask.weights import put_field
 
@@ -147,7 +148,7 @@ class Scorer:
     """A model of either runtime, ready to score clips."""
 
     path: Path
-    """As it was named: a run's folder or a file."""
+    """A run's folder or a file."""
     config: TrainConfig
     """Of its training, as far as it is known."""
     calibration: Calibration
@@ -160,9 +161,15 @@ class Scorer:
     def results_folder(self, data: Path, split: str) -> Path:
         """Where results go unless asked otherwise: never over those that the training left, and
         never beside a bundled model."""
-        run = self.path if self.path.is_dir() else self.path.resolve().parent.parent
-        part_of_run = self.path.is_dir() or self.path.resolve().parent.name == "models"
-        return (run if part_of_run else Path()) / f"results-{data.resolve().name}-{split}"
+        return self.run_folder / f"results-{data.resolve().name}-{split}"
+
+    @property
+    def run_folder(self) -> Path:
+        """Of the run that the model is part of; the working folder where it is part of none."""
+        if self.path.is_dir():
+            return self.path
+        models = self.path.resolve().parent
+        return models.parent if models.name == "models" else Path()
 
 
 def open_scorer(model: Path) -> Scorer:
@@ -172,7 +179,7 @@ def open_scorer(model: Path) -> Scorer:
         ModelError: there is none, or it cannot be used.
     """
     model = weights.locate(model)
-    file = model / "models" / "best_model.pth" if model.is_dir() else model
+    file = model_file(model)
     if not file.exists():
         raise ModelError(
             f"There is no model at {file}.",

@@ -79,6 +79,12 @@ def export(
     return out
 
 
+def model_file(model: Path | str) -> Path:
+    """The file that a run's folder, a path or a bundled model's name stands for."""
+    path = locate(model)
+    return path / "models" / "best_model.pth" if path.is_dir() else path
+
+
 def source_and_target(model: Path | str, out: Path | str | None, suffix: str) -> tuple[Path, Path]:
     """The file to read a trained model from, and the one to write: beside it unless ``out`` says
     where.
@@ -86,8 +92,7 @@ def source_and_target(model: Path | str, out: Path | str | None, suffix: str) ->
     Raises:
         ModelError: ``model_exported``: an exported file, with nothing that says where.
     """
-    source = Path(model)
-    source = source / "models" / "best_model.pth" if source.is_dir() else locate(model)
+    source = model_file(model)
     if out is None and source.suffix == ".onnx":
         raise ModelError(
             f"'{model}' is an exported file; what is made of it needs a place of its own.",
