@@ -10,7 +10,7 @@ from datasets import make_dataset
 from unmask import weights
 from unmask.clips import read_records
 from unmask.errors import DatasetError, ModelError, StoreError
-from unmask.verbs.evaluate import evaluate
+from unmask.verbs.evaluate import evaluate, score_split
 from unmask.verbs.prepare import prepare
 from unmask.verbs.train import TrainReport
 
@@ -74,6 +74,7 @@ def test_a_bundled_model_is_evaluated_by_name_and_nothing_is_written_beside_it(
     tree = evaluate(weights.DEFAULT_DETECTOR, data)
     assert tree["model"]["file"] == "unmask-base.onnx"
     assert (tmp_path / "results-data-test" / "experiment_results.json").exists()
+    score_split(weights.locate(weights.DEFAULT_DETECTOR), data, "test")  # as `calibrate` does
     assert sorted(weights.FOLDER.iterdir()) == before
 
 

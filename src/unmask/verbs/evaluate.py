@@ -114,11 +114,12 @@ def score_split(model: Path, data: Path, split: str) -> SplitScores:
 
     Args:
         model: as in `evaluate`.
-        data: as in `evaluate`; a folder of videos is prepared beside the model.
+        data: as in `evaluate`; a folder of videos is prepared in the model's run, or in the
+            working folder where it is part of none.
         split: as in `evaluate`.
     """
     scorer = open_scorer(model)
-    store = clips_for(data, model.parent / f"clips-{data.resolve().name}", scorer.config)
+    store = clips_for(data, scorer.run_folder / f"clips-{data.resolve().name}", scorer.config)
     items = items_of(store, split)
     scores = scorer.score(store, items)
     rows = predictions_of(store, split, items, scores, scorer.calibration)
