@@ -253,6 +253,8 @@ def cards_page() -> str:
             ("notes", card.notes),
             ("file", f"`{card.file}`"),
             ("SHA-256", f"`{card.sha256}`"),
+            ("in float16", f"`{card.float_file}`" if card.float_file else ""),
+            ("its SHA-256", f"`{card.float_sha256}`" if card.float_file else ""),
             ("commit", f"`{card.commit}`" if card.commit else ""),
         ]
         body = [f"| {what} | {_cell(text)} |" for what, text in rows if text]

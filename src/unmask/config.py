@@ -104,8 +104,8 @@ class ModelConfig:
     normalize_features: bool = False
     """``frame``: L2-normalise the features before the linear head."""
     patch_map: bool = False
-    """``frame`` over a vision transformer: judge by the class token and the mean patch, each of
-    unit length, and say of every patch whether it was manipulated."""
+    """``frame``: say of every patch whether it was manipulated as well; over a vision transformer,
+    judge by the class token and the mean patch, each of unit length."""
     patch_drop: float = 0.0
     """Share of the patches of a vision transformer that training leaves out, other ones in every
     step, until the rates decay (``optim.schedule`` trapezoid): more pictures in the same time."""

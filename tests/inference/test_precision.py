@@ -90,3 +90,15 @@ def test_a_network_without_large_products_is_refused(tmp_path: Path) -> None:
         quantize(whole, tmp_path / "int8.onnx")
     assert caught.value.code == "model_precision"
     assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_integer_weights_leave_room_for_sums_of_two_products(tmp_path: Path) -> None:
+    """Processors without VNNI add two products in 16 bits: 2 x 255 x 63 fits, 127 not."""
+    quantize(write(tmp_path / "whole.onnx"), tmp_path / "int8.onnx")
+    integers = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 2
+    ]
+    assert integers
+    assert all(np.abs(values.astype(int)).max() <= 64 for values in integers)

@@ -81,9 +81,32 @@ def test_only_known_masks_count() -> None:
     assert patch_loss(logits, _targets((0, 0, 0, 0))) == 0
 
 
-def test_a_patch_map_needs_a_transformer_and_the_frame_detector() -> None:
+@pytest.mark.parametrize(("backbone", "cells"), [("resnet18", 2), ("tf_efficientnet_lite0", 2)])
+def test_the_places_of_a_convolutional_map_are_its_patches(backbone: str, cells: int) -> None:
+    """A place lights up where its own part of the crop changes, and far ones stay as they were."""
+    torch.manual_seed(0)
+    plain = dataclasses.replace(CONFIG, backbone=backbone, blocks=0)
+    detector = build(plain, 64).eval()
+    assert detector.cells == cells
+    output = detector(CLIPS, MASK)
+    assert output.patch_logits.shape == (4, 2, 2, cells, cells)
+    frames = build(dataclasses.replace(plain, patch_map=False), 64).eval()
+    frames.load_state_dict(detector.state_dict(), strict=False)  # the map alone is more
+    torch.testing.assert_close(frames(CLIPS, MASK).frame_logits, output.frame_logits)
+    wide = build(plain, 256).eval()
+    wide.load_state_dict(detector.state_dict())
+    grey = torch.full((1, 1, 3, 256, 256), 128, dtype=torch.uint8)
+    changed = grey.clone()
+    changed[..., :32, :32] = 255
+    one = torch.ones(1, 1, dtype=torch.bool)
+    moved = (wide(changed, one).patch_logits - wide(grey, one).patch_logits).abs()[0, 0].sum(0)
+    assert moved.shape == (8, 8)
+    assert moved[0, 0] > 5 * moved[-1, -1]
+
+
+def test_a_patch_map_needs_patches_and_the_frame_detector() -> None:
     with pytest.raises(ConfigError, match="vision transformer"):
-        build(dataclasses.replace(CONFIG, backbone="resnet18", blocks=0), 64)
+        build(dataclasses.replace(CONFIG, backbone="swin_tiny_patch4_window7_224", blocks=0), 224)
     with pytest.raises(ConfigError, match="frame"):
         build(dataclasses.replace(CONFIG, name="resnet50_bilstm_attention"), 64)
 

@@ -88,3 +88,15 @@ def test_a_shallower_transformer_starts_from_a_deeper_one(store: Path, tmp_path:
     after = _weights(tmp_path / "shallow" / "models" / "best_model.pth")
     assert set(before) - set(after) == {name for name in before if ".blocks.1." in name}
     assert all(torch.equal(value, before[name]) for name, value in after.items())
+
+
+def test_a_patch_map_is_learned_beside_weights_that_had_none(store: Path, tmp_path: Path) -> None:
+    frame = ("model.name=frame", "loop.epochs=1", "optim.lr=0.0", "optim.head_lr=0.0")
+    fit(tiny_config(*frame), store, tmp_path / "plain")
+    before = _weights(tmp_path / "plain" / "models" / "best_model.pth")
+    start = f"loop.start_from={tmp_path / 'plain' / 'models' / 'best_model.pth'}"
+    fit(tiny_config(*frame, start, "model.patch_map=true"), store, tmp_path / "mapped")
+    after = _weights(tmp_path / "mapped" / "models" / "best_model.pth")
+    added = {"patch_classifier.weight", "patch_classifier.bias"}
+    assert set(after) - set(before) == added
+    assert torch.equal(after["classifier.weight"], before["classifier.weight"])

@@ -65,7 +65,7 @@ def test_altered_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     file = tmp_path / "libfacedetection.onnx"
     file.write_bytes(file.read_bytes() + b"x")
     load = weights.load
-    monkeypatch.setattr(weights, "load", lambda name: load(name, tmp_path))
+    monkeypatch.setattr(weights, "load", lambda name, **how: load(name, tmp_path, **how))
     check = by_name(tmp_path)["weights"]
     assert check.status == "broken"
     assert "libfacedetection" in check.found

@@ -6,6 +6,7 @@ import pytest
 
 from unmask import weights
 from unmask.errors import ModelError
+from unmask.files import sha256_file
 
 
 @pytest.fixture
@@ -65,3 +66,19 @@ def test_a_name_is_located_where_no_file_has_it(
     assert weights.locate("other.pth") == Path("other.pth")
     Path(name).mkdir()  # a run's folder that is called so
     assert weights.locate(name) == Path(name)
+
+
+def test_a_network_in_integers_has_a_twin_in_floats(folder: Path) -> None:
+    """The twin is checked like the file itself, and stands in only where it is asked for."""
+    card = folder / "libfacedetection.yaml"
+    twin = folder / "twin.onnx"
+    assert weights.load("libfacedetection", folder, in_float=True).stem == "libfacedetection"
+    twin.write_bytes(b"floats")
+    weights.put_field(card, "float_file", twin.name)
+    weights.put_field(card, "float_sha256", sha256_file(twin))
+    assert weights.load("libfacedetection", folder, in_float=True) == twin
+    assert weights.load("libfacedetection", folder).stem == "libfacedetection"
+    twin.write_bytes(b"other")
+    with pytest.raises(ModelError) as caught:
+        weights.load("libfacedetection", folder, in_float=True)
+    assert caught.value.code == "model_altered"

@@ -144,7 +144,9 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
         ModelError: ``model_missing``, ``model_altered`` (a bundled file that is not what its card
             says), ``model_foreign`` (not exported by unmask), ``model_device`` (no such device).
     """
-    path = _locate(model)
+    providers = _providers(device)
+    # A GPU multiplies floats faster than it quantises.
+    path = _locate(model, in_float=_DEVICES[providers[0]] == "cuda")
     content = path.read_bytes()
     threads = threads or _usable_cores()
     options = ort.SessionOptions()
@@ -153,7 +155,7 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(content, options, providers=_providers(device))
+        session = ort.InferenceSession(content, options, providers=providers)
     except _UNREADABLE as error:
         raise _foreign(path, "ONNX Runtime cannot read it") from error
     about = _about(path, session)
@@ -173,14 +175,14 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
         raise _foreign(path, f"its description lacks or garbles {error}") from error
 
 
-def _locate(model: str | Path) -> Path:
+def _locate(model: str | Path, *, in_float: bool) -> Path:
     path = Path(model).expanduser()
     if path.is_dir() and (path / "models" / "best_model.onnx").is_file():
         return path / "models" / "best_model.onnx"
     if path.is_file():
         return path
     if isinstance(model, str) and model in weights.names():
-        return weights.load(model)
+        return weights.load(model, in_float=in_float)
     bundled = [name for name in weights.names() if weights.read_card(name).task == TASK]
     nearby = sorted(str(found) for found in path.parent.glob("*.onnx"))
     raise ModelError(

@@ -9,10 +9,14 @@ import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from unmask.config import ModelConfig
 from unmask.errors import ConfigError, ModelError
 from unmask.models import weights_files
+
+FEATURE_SCALE = 8.0
+"""Unit-length features need a gain before a linear head can be confident."""
 
 
 class Backbone(nn.Module):
@@ -27,6 +31,7 @@ class Backbone(nn.Module):
 
     def __init__(self, config: ModelConfig, size_px: int) -> None:
         super().__init__()
+        self.size_px = size_px
         self.network = _create(config, size_px)
         _fill(self.network, config)
         _truncate(self.network, config.blocks)
@@ -45,27 +50,55 @@ class Backbone(nn.Module):
         features: Tensor = self.network(self._normalised(frames))
         return features
 
-    def tokens(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Frames to the class token ``(N, F)`` and the patches ``(N, P, F)`` of a ViT.
+    def with_patches(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Frames to what judges the whole, ``(N, map_features)``, and patches ``(N, P, F)``.
 
+        A vision transformer is judged by its class token and its mean patch, each of unit length;
+        a convolutional network by its pooled features, and its patches are its last map's places.
         The third part names the patches ``(P,)`` where some were left out, else it is None.
         """
-        tokens: Tensor = self.network.forward_features(self._normalised(frames))
+        places: Tensor = self.network.forward_features(self._normalised(frames))
+        if not self._is_transformer:
+            whole: Tensor = self.network.forward_head(places, pre_logits=True)
+            return whole, places.flatten(2).transpose(1, 2), None
         drop = self.network.patch_drop
         kept = drop.kept if isinstance(drop, PatchDrop) else None
-        return tokens[:, 0], tokens[:, self.network.num_prefix_tokens :], kept
+        patches = places[:, self.network.num_prefix_tokens :]
+        pair = [F.normalize(part.float(), dim=-1) for part in (places[:, 0], patches.mean(dim=1))]
+        return torch.cat(pair, dim=-1) * FEATURE_SCALE, patches, kept
+
+    @property
+    def map_features(self) -> int:
+        """Features of `with_patches`' first part."""
+        return 2 * self.features if self._is_transformer else self.features
+
+    @property
+    def patch_features(self) -> int:
+        """Features of a patch."""
+        return int(self.network.num_features)
 
     @property
     def cells(self) -> int:
         """Patches along a side of the crop.
 
         Raises:
-            ConfigError: the backbone is no vision transformer with a class token.
+            ConfigError: a transformer without a class token, or one that is not timm's plain kind.
         """
         network = self.network
-        if not isinstance(network, VisionTransformer) or not network.num_prefix_tokens:
-            raise ConfigError("'model.patch_map' needs a vision transformer as model.backbone.")
-        return int(network.patch_embed.grid_size[0])
+        if not self._is_transformer:
+            shape = _map_shape(network, self.size_px)
+            if len(shape) == 4 and shape[1] == network.num_features and shape[2] == shape[3]:
+                return shape[3]
+        elif network.num_prefix_tokens:
+            return int(network.patch_embed.grid_size[0])
+        raise ConfigError(
+            "'model.patch_map' needs a vision transformer with a class token or a convolutional "
+            "network as model.backbone."
+        )
+
+    @property
+    def _is_transformer(self) -> bool:
+        return isinstance(self.network, VisionTransformer)
 
     def _normalised(self, frames: Tensor) -> Tensor:
         weight = next(self.network.parameters())
@@ -91,6 +124,15 @@ class PatchDrop(nn.Module):
         count = max(1, round(patches * (1 - self.share)))
         self.kept = torch.randperm(patches, device=tokens.device)[:count].sort().values
         return torch.cat([tokens[:, :1], tokens[:, 1 + self.kept]], dim=1)
+
+
+def _map_shape(network: Any, size_px: int) -> torch.Size:
+    """Of what a network gives before it pools; its batch statistics stay as they are."""
+    training = network.training
+    with torch.no_grad():
+        found: Tensor = network.eval().forward_features(torch.zeros(1, 3, size_px, size_px))
+    network.train(training)
+    return found.shape
 
 
 def _create(config: ModelConfig, size_px: int) -> Any:

@@ -11,10 +11,8 @@ from torch.nn import functional as F
 
 from unmask.config import ModelConfig, OptimConfig
 from unmask.errors import ConfigError
-from unmask.models.backbone import Backbone, PatchDrop
+from unmask.models.backbone import FEATURE_SCALE, Backbone, PatchDrop
 from unmask.models.temporal import AttentionPool, MaskedBiLSTM, MaskedSelfAttention, masked_mean
-
-_FEATURE_SCALE = 8.0  # unit-length features need a gain before a linear head can be confident
 
 
 class Output(NamedTuple):
@@ -136,7 +134,7 @@ class FrameDetector(Detector):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = _linear(self.backbone.features)
         if config.normalize_features:
-            self.scale = nn.Parameter(torch.tensor(_FEATURE_SCALE))
+            self.scale = nn.Parameter(torch.tensor(FEATURE_SCALE))
 
     def head(self, features: Tensor, mask: Tensor) -> Output:
         """A linear head on the features, of unit length times a learned scale if configured."""
@@ -148,24 +146,21 @@ class FrameDetector(Detector):
 
 
 class PatchMapDetector(Detector):
-    """``frame`` with ``patch_map``: class token and mean patch of a ViT, each of unit
-    length, make the frame logit; every patch has logits of its own."""
+    """``frame`` with ``patch_map``: every patch has logits of its own beside the frame's."""
 
     def __init__(self, config: ModelConfig, size_px: int) -> None:
         super().__init__(config, size_px)
-        width, self.cells = self.backbone.features, self.backbone.cells
+        self.cells = self.backbone.cells
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = _linear(2 * width)
-        self.patch_classifier = nn.Linear(width, 2)
+        self.classifier = _linear(self.backbone.map_features)
+        self.patch_classifier = nn.Linear(self.backbone.patch_features, 2)
         nn.init.normal_(self.patch_classifier.weight, std=0.02)
         nn.init.constant_(self.patch_classifier.bias, -1.5)  # most patches are authentic
 
     def forward(self, clips: Tensor, mask: Tensor) -> Output:
         """As `Detector.forward`, with a patch map."""
         batch, length = clips.shape[:2]
-        tokens, patches, kept = self.backbone.tokens(clips.flatten(0, 1))
-        pair = [F.normalize(part.float(), dim=-1) for part in (tokens, patches.mean(dim=1))]
-        features = torch.cat(pair, dim=-1) * _FEATURE_SCALE
+        features, patches, kept = self.backbone.with_patches(clips.flatten(0, 1))
         logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
         logits = logits.reshape(batch, length).float() * mask
         places = self.patch_classifier(patches).float().transpose(1, 2)

@@ -54,7 +54,7 @@ def _fit(fabric: Fabric, settings: dict[str, Any], data: Path, run: Path) -> Run
             f"{fabric.world_size} device(s)."
         )
     if config.loop.start_from:
-        _start_from(model, locate(config.loop.start_from))
+        _start_from(model, locate(config.loop.start_from, in_float=True))
     teacher = _teacher(config) if config.loss.teacher else None
     state = Trainer(fabric, config, model, train, val, run, teacher).fit()
     if fabric.is_global_zero:
@@ -97,12 +97,15 @@ def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:
 
 def _start_from(model: Detector, path: Path) -> None:
     """Fill a fresh model with the weights of a trained one: of the same shape, or deeper, whose
-    last blocks are then left behind."""
+    last blocks are then left behind, or without a patch map."""
     trained, _ = load_checkpoint(path)
     state, ours = trained.state_dict(), model.state_dict()
     deeper = [name for name in state.keys() - ours.keys() if ".blocks." in name]
     for name in deeper:
         del state[name]
+    for name in ours.keys() - state.keys():
+        if name.startswith("patch_classifier."):  # a map that the trained one had not
+            state[name] = ours[name]
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -117,7 +120,7 @@ def _start_from(model: Detector, path: Path) -> None:
 
 def _teacher(config: TrainConfig) -> Detector:
     """The detector to learn from; it must look at the same crops."""
-    teacher, about = load_checkpoint(locate(config.loss.teacher))
+    teacher, about = load_checkpoint(locate(config.loss.teacher, in_float=True))
     ours, theirs = config.clip, about.config.clip
     if (ours.size_px, ours.margin) != (theirs.size_px, theirs.margin):
         raise ModelError(

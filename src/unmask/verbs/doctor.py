@@ -96,7 +96,8 @@ def _weights() -> Check:
     names, broken = weights.names(), []
     for name in names:
         try:
-            weights.load(name)
+            for in_float in (False, True):
+                weights.load(name, in_float=in_float)
         except UnmaskError as error:
             broken.append(f"{name}: {error.message}")
     if broken:

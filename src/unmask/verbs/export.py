@@ -79,9 +79,8 @@ def export(
     return out
 
 
-def model_file(model: Path | str) -> Path:
-    """The file that a run's folder, a path or a bundled model's name stands for."""
-    path = locate(model)
+def model_file(path: Path) -> Path:
+    """The file that a run's folder or a path stands for."""
     return path / "models" / "best_model.pth" if path.is_dir() else path
 
 
@@ -92,7 +91,7 @@ def source_and_target(model: Path | str, out: Path | str | None, suffix: str) ->
     Raises:
         ModelError: ``model_exported``: an exported file, with nothing that says where.
     """
-    source = model_file(model)
+    source = model_file(locate(model, in_float=True))
     if out is None and source.suffix == ".onnx":
         raise ModelError(
             f"'{model}' is an exported file; what is made of it needs a place of its own.",

@@ -41,6 +41,10 @@ class Card:
     """How the file was made from its source."""
     parity: str
     """How closely it repeats the original runtime."""
+    float_file: str = ""
+    """Where ``file`` computes in integers: the same network with weights in float16, which a GPU
+    runs, training begins with and other precisions are exported from."""
+    float_sha256: str = ""
     notes: str = ""
     data: str = ""
     """Of trained detectors: what it learned from, and on what terms."""
@@ -116,26 +120,30 @@ def put_field(path: Path, field: str, text: str) -> None:
     write_text(path, whole)
 
 
-def load(name: str, folder: Path = FOLDER) -> Path:
+def load(name: str, folder: Path = FOLDER, *, in_float: bool = False) -> Path:
     """Path of a bundled network, its content checked against its card.
 
     Args:
         name: stem of the card, e.g. ``"libfacedetection"``.
         folder: where cards and files lie.
+        in_float: its `Card.float_file`, where it has one.
 
     Raises:
         ModelError: ``model_missing`` (no card or no file), ``model_altered`` (other content than
             the card's SHA-256), ``model_card``.
     """
     card = read_card(name, folder)
-    path = folder / card.file
+    file, digest = card.file, card.sha256
+    if in_float and card.float_file:
+        file, digest = card.float_file, card.float_sha256
+    path = folder / file
     if not path.is_file():
         raise ModelError(
-            f"The file {card.file} of the network '{name}' is missing from {folder}.",
+            f"The file {file} of the network '{name}' is missing from {folder}.",
             code="model_missing",
             hint="Install unmask again.",
         )
-    if sha256_file(path) != card.sha256:
+    if sha256_file(path) != digest:
         raise ModelError(
             f"{path} is not the file that its card describes: its SHA-256 differs.",
             code="model_altered",
@@ -144,14 +152,18 @@ def load(name: str, folder: Path = FOLDER) -> Path:
     return path
 
 
-def locate(model: str | Path) -> Path:
+def locate(model: str | Path, *, in_float: bool = False) -> Path:
     """A path as it is, and a bundled network's name as the path of its checked file.
+
+    Args:
+        model: a path or a name.
+        in_float: as `load`.
 
     Raises:
         ModelError: see `load`.
     """
     bundled = str(model) in names() and not Path(model).exists()
-    return load(str(model)) if bundled else Path(model)
+    return load(str(model), in_float=in_float) if bundled else Path(model)
 
 
 def _bad_card(path: Path, reason: str) -> ModelError:
