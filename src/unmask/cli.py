@@ -202,7 +202,10 @@ def export(
 def detect(
     videos: Annotated[list[Path], typer.Argument(help="Videos or stills.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="A bundled model's name, an .onnx file or an ensemble's .json."
+        ),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
     html: Annotated[
@@ -267,7 +270,10 @@ def scan(
         typer.Option("--list", help="A file of paths, one a line or NUL-separated; - for stdin."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A bundled model's name or an .onnx file.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="A bundled model's name, an .onnx file or an ensemble's .json."
+        ),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
     workers: Annotated[

@@ -8,12 +8,13 @@ import torch
 from stores import make_store
 
 from unmask.config import ClipSpec, ModelConfig, TrainConfig
-from unmask.errors import DatasetError, StoreError
+from unmask.errors import DatasetError, ModelError, StoreError
 from unmask.inference import load_model
 from unmask.models import build, load_checkpoint, save_model
 from unmask.scoring import Calibration
 from unmask.verbs.calibrate import calibrate
 from unmask.verbs.evaluate import score_split
+from unmask.verbs.export import export
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +71,23 @@ def test_a_store_may_look_at_more_of_a_video_but_not_at_other_crops(
     wider = ClipSpec(frames=3, size_px=32, margin=1.5)
     with pytest.raises(StoreError, match="margin"):
         score_split(pth, make_store(tmp_path / "wider", wider), "val")
+
+
+def test_an_ensemble_gets_a_calibration_of_its_own(pth: Path, store: Path, tmp_path: Path) -> None:
+    export(pth)
+    record = tmp_path / "both.json"
+    record.write_text('{"members": ["model.onnx", "model.onnx"]}')
+    out = tmp_path / "fitted.json"
+    report = calibrate(record, [store], split="val", name="both", version="3", out=out)
+    assert report.model == out
+    model = load_model(out)
+    assert (model.name, model.version) == ("both", "3")
+    assert Calibration.from_dict(model.calibration) == report.calibration
+    alone = score_split(pth, store, "val").predictions
+    twice = score_split(out, store, "val").predictions
+    for one, other in zip(alone, twice, strict=True):
+        assert other.logit == pytest.approx(one.logit, abs=1e-3)
+    with pytest.raises(ModelError) as caught:
+        export(record)
+    assert caught.value.code == "model_foreign"
+    assert "members" in caught.value.hint

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from unmask.inference.session import Model
+from unmask.inference.model import Model
 from unmask.types import FloatArray, UInt8Array
 
 CELLS = 6

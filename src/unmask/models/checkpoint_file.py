@@ -234,4 +234,9 @@ def _mismatch(path: Path, reason: str) -> ModelError:
 
 
 def _foreign(path: Path) -> ModelError:
-    return ModelError(f"'{path.name}' is not a model saved by unmask.", code="model_foreign")
+    hint = "An ensemble has no weights of its own: name one of its members."
+    return ModelError(
+        f"'{path.name}' is not a model saved by unmask.",
+        code="model_foreign",
+        hint=hint if path.suffix == ".json" else "",
+    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unmask.errors import DatasetError
+from unmask.inference import ensemble
 from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit, fit_familiarity
@@ -26,7 +28,8 @@ class CalibrationReport:
     """What a calibration came to."""
 
     model: Path
-    """The ``.pth`` that was written; ``.safetensors`` and ``.onnx`` lie beside it."""
+    """The ``.pth`` that was written, beside which ``.safetensors`` and ``.onnx`` lie, or the
+    ``.json`` of an ensemble."""
     calibration: Calibration
     videos: dict[str, int]
     """Judged videos by the data that they came from."""
@@ -46,12 +49,12 @@ def calibrate(
 
     Args:
         model: a run's folder, its ``.pth`` or ``.safetensors``, an ``.onnx`` in ``fp32`` or
-            ``fp16``, or a bundled model's name.
+            ``fp16``, the ``.json`` of an ensemble, or a bundled model's name.
         data: stores or dataset folders with both classes; every one of them weighs by its videos.
         split: of each; it must be one that the model was not trained on.
         name: of the model, if it is to have another.
         version: of the model, if it is to have another.
-        out: the ``.pth`` to write; by default the one that was read.
+        out: the ``.pth`` or ``.json`` to write; by default the one that was read.
 
     Raises:
         DatasetError: no video can be judged.
@@ -59,7 +62,6 @@ def calibrate(
         StoreError, ModelError: see `unmask.errors`.
     """
     source, out = source_and_target(model, out, ".pth")
-    detector, checkpoint = load_checkpoint(source)
     logits: list[float] = []
     labels: list[int] = []
     features: list[NDArray[np.float32]] = []
@@ -86,7 +88,25 @@ def calibrate(
     if known is None:
         say("The guard will not look at features: that takes faces of two sources or more.")
     guard = Guard(familiarity=known)
-    about = replace(checkpoint, name=name or checkpoint.name, version=version or checkpoint.version)
-    save_calibrated(out, detector, about, calibration.to_dict() | guard.to_record())
-    export(out)
+    _write(source, out, name, version, calibration.to_dict() | guard.to_record())
     return CalibrationReport(out, calibration, videos)
+
+
+def _write(source: Path, out: Path, name: str, version: str, fitted: dict[str, Any]) -> None:
+    """What was read, with another calibration and, where they are given, name and version."""
+    if source.suffix == ensemble.SUFFIX:
+        record = ensemble.read(source)
+        ensemble.write(
+            replace(
+                record,
+                name=name or record.name,
+                version=version or record.version,
+                calibration=fitted,
+            ),
+            out,
+        )
+        return
+    detector, about = load_checkpoint(source)
+    about = replace(about, name=name or about.name, version=version or about.version)
+    save_calibrated(out, detector, about, fitted)
+    export(out)

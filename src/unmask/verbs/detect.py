@@ -50,8 +50,8 @@ def detect(
 
     Args:
         path: the file.
-        model: a bundled model's name, an exported ``.onnx`` file, or a loaded `Model`; the bundled
-            one by default.
+        model: a bundled model's name, an exported ``.onnx`` file, an ensemble's ``.json``, or
+            a loaded `Model`; the bundled one by default.
         faces: name of a face detector, or one that is loaded.
         frames: looked at over the whole video, rounded up to whole clips of the model.
         limits: what the file may ask for.

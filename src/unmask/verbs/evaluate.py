@@ -21,7 +21,7 @@ from unmask.errors import DatasetError, ModelError
 from unmask.evaluation import Prediction
 from unmask.evaluation.plots import plot_evaluation
 from unmask.files import write_json, write_text
-from unmask.inference import load_model
+from unmask.inference import ensemble, load_model
 from unmask.models import load_checkpoint
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, video_logit
@@ -50,8 +50,8 @@ def evaluate(
     """Score a split by the rule that `detect` uses and leave the result files.
 
     Args:
-        model: a run's folder (its best checkpoint), a ``.pth``, an exported ``.onnx``, or a bundled
-            model's name.
+        model: a run's folder (its best checkpoint), a ``.pth``, an exported ``.onnx``, an
+            ensemble's ``.json``, or a bundled model's name.
         data: a store, or a dataset folder (prepared beside ``out`` with the model's ClipSpec).
             Splits that the folder does not give are made as in the model's training, so that the
             videos it was trained on never are its test.
@@ -174,7 +174,7 @@ class Scorer:
 
 
 def open_scorer(model: Path) -> Scorer:
-    """Load a run's best model, a ``.pth``, a ``.safetensors``, an ``.onnx`` or a bundled one.
+    """Load a run's best model, a ``.pth``, ``.safetensors``, ``.onnx``, ``.json`` or a bundled one.
 
     Raises:
         ModelError: there is none, or it cannot be used.
@@ -184,9 +184,10 @@ def open_scorer(model: Path) -> Scorer:
     if not file.exists():
         raise ModelError(
             f"There is no model at {file}.",
-            hint="Give a run's folder, a .pth or an .onnx file, or the name of a bundled model.",
+            hint="Give a run's folder, a .pth, .onnx or .json file, or a bundled model's name.",
         )
-    return _open_onnx(model, file) if file.suffix == ".onnx" else _open_torch(model, file)
+    exported = file.suffix in (".onnx", ensemble.SUFFIX)
+    return _open_exported(model, file) if exported else _open_torch(model, file)
 
 
 def _open_torch(model: Path, file: Path) -> Scorer:
@@ -222,7 +223,7 @@ def _open_torch(model: Path, file: Path) -> Scorer:
     )
 
 
-def _open_onnx(model: Path, file: Path) -> Scorer:
+def _open_exported(model: Path, file: Path) -> Scorer:
     network = load_model(file)
 
     def run(frames: UInt8Array, masks: BoolArray) -> ClipScores:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from unmask.config import to_dict
 from unmask.errors import ModelError
 from unmask.files import atomic_path
-from unmask.inference import METADATA_KEY, load_model
+from unmask.inference import METADATA_KEY, ensemble, load_model
 from unmask.inference.precision import Precision, quantize, store_half
 from unmask.models import TRANSPOSED, Checkpoint, Detector, Output, load_checkpoint
-from unmask.weights import locate
+from unmask.weights import FOLDER, locate
 
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.5}
 """Largest difference of a logit between torch and ONNX Runtime that is let through."""
@@ -92,7 +92,9 @@ def source_and_target(model: Path | str, out: Path | str | None, suffix: str) ->
         ModelError: ``model_exported``: an exported file, with nothing that says where.
     """
     source = model_file(locate(model, in_float=True))
-    if out is None and source.suffix == ".onnx":
+    if source.suffix == ensemble.SUFFIX:
+        suffix = ensemble.SUFFIX
+    if out is None and (source.suffix == ".onnx" or source.parent == FOLDER):
         raise ModelError(
             f"'{model}' is an exported file; what is made of it needs a place of its own.",
             code="model_exported",

@@ -1,0 +1,182 @@
+"""Several detectors that judge as one: the mean of their log odds.
+
+Networks of different kinds err on different faces, so their mean is better than the best of them
+(Hansen & Salamon 1990, "Neural Network Ensembles").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask import weights
+from unmask.errors import ModelError
+from unmask.files import write_text
+from unmask.inference.model import Model
+from unmask.types import BoolArray, FloatArray, UInt8Array
+
+SUFFIX = ".json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """An ensemble's file."""
+
+    path: Path
+    name: str
+    version: str
+    members: tuple[str, ...]
+    """Names of bundled models, or paths of exported files, from the record's folder."""
+    calibration: dict[str, Any]
+    """Of the mean; as `Model.calibration`."""
+
+
+@dataclass(frozen=True)
+class Ensemble(Model):
+    """The mean of its members' logits, each over its own temperature.
+
+    Features, which the guard knows faces by, and the patch map are those of the first member that
+    has any.
+    """
+
+    members: tuple[Model, ...] = field(repr=False, compare=False)
+
+    def logits_and_features(
+        self, frames: UInt8Array, mask: BoolArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+        """As `Model.logits_and_features`."""
+        frame_logits = np.zeros(mask.shape, np.float32)
+        clip_logit = np.zeros(len(mask), np.float32)
+        features = None
+        for member in self.members:
+            in_frames, in_clip, told = member.logits_and_features(frames, mask)
+            share = 1 / (len(self.members) * float(member.calibration.get("temperature", 1.0)))
+            frame_logits += np.float32(share) * in_frames
+            clip_logit += np.float32(share) * in_clip
+            features = told if features is None else features
+        return frame_logits, clip_logit, features
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether a member has."""
+        return any(member.has_patches for member in self.members)
+
+    def patch_logits(self, frames: UInt8Array, mask: BoolArray) -> FloatArray:
+        """As `Model.patch_logits`."""
+        for member in self.members:
+            if member.has_patches:
+                return member.patch_logits(frames, mask)
+        raise ValueError(f"no member of {self.name} has patch logits")
+
+
+def read(path: Path) -> Record:
+    """The file of an ensemble: JSON with ``format_version``, ``members`` and, unless it is still to
+    be calibrated, ``name``, ``version`` and ``calibration``.
+
+    Raises:
+        ModelError: ``model_foreign``: no such file; ``model_format``: of a later version.
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        members = tree["members"]
+        version = tree.get("format_version", FORMAT_VERSION)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise _foreign(path, "it is not JSON with a list of 'members'") from error
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"'{path.name}' has format {version}, this unmask reads {FORMAT_VERSION}.",
+            code="model_format",
+            hint="Install a later unmask.",
+        )
+    if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
+        raise _foreign(path, "its 'members' are no list of names")
+    if not isinstance(tree.get("calibration", {}), dict):
+        raise _foreign(path, "its 'calibration' is no mapping")
+    if len(members) < 2 or any(name.endswith(SUFFIX) for name in members):
+        raise _foreign(path, "it needs two members or more, none of them an ensemble")
+    return Record(
+        path=path,
+        name=str(tree.get("name", path.stem)),
+        version=str(tree.get("version", "1")),
+        members=tuple(_member(path, name) for name in members),
+        calibration=dict(tree.get("calibration", {})),
+    )
+
+
+def write(record: Record, path: Path) -> None:
+    """Write an ensemble's file, members by name or by their whole path."""
+    tree = {
+        "format_version": FORMAT_VERSION,
+        "name": record.name,
+        "version": record.version,
+        "members": list(record.members),
+        "calibration": record.calibration,
+    }
+    write_text(path, json.dumps(tree, indent=1) + "\n")
+
+
+def join(record: Record, members: Sequence[Model]) -> Ensemble:
+    """The members as one model.
+
+    Raises:
+        ModelError: ``model_mismatch``: they look at different crops.
+    """
+    first = members[0]
+    crops = {(member.spec.size_px, member.spec.margin) for member in members}
+    if len(crops) > 1:
+        raise ModelError(
+            f"The members of '{record.path.name}' look at different crops: "
+            + ", ".join(f"{m.name} {m.spec.size_px} px, margin {m.spec.margin}" for m in members)
+            + ".",
+            code="model_mismatch",
+            hint="Members need the same clip.size_px and clip.margin.",
+        )
+    digest = hashlib.sha256(record.path.read_bytes())
+    for member in members:
+        digest.update(member.sha256.encode())
+    limits = dict.fromkeys(text for m in members for text in m.metadata.get("limitations", ()))
+    about = {
+        "format_version": FORMAT_VERSION,
+        "name": record.name,
+        "version": record.version,
+        "clip": dataclasses.asdict(first.spec),
+        "model": {"name": "ensemble"},
+        "members": [
+            {"name": m.name, "version": m.version, "weights_sha256": m.sha256} for m in members
+        ],
+        "calibration": record.calibration,
+        "limitations": list(limits),
+    }
+    return Ensemble(
+        name=record.name,
+        version=record.version,
+        sha256=digest.hexdigest(),
+        spec=first.spec,
+        calibration=record.calibration,
+        metadata=about,
+        device=first.device,
+        threads=first.threads,
+        members=tuple(members),
+    )
+
+
+def _member(path: Path, name: str) -> str:
+    if name in weights.names():
+        return name
+    return str(path.parent / Path(name).expanduser())
+
+
+def _foreign(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"'{path.name}' is not the file of an ensemble: {why}.",
+        code="model_foreign",
+        hint='Write {"members": ["unmask-base", "MINE.onnx"]}, then run unmask calibrate on it.',
+    )

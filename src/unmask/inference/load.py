@@ -1,0 +1,60 @@
+"""From what a user calls a model to a model that runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from unmask import weights
+from unmask.errors import ModelError
+from unmask.inference import ensemble
+from unmask.inference.model import TASK, Model
+from unmask.inference.session import open_onnx, runs_on_gpu
+
+
+def load_model(model: str | Path, *, threads: int | None = None, device: str = "auto") -> Model:
+    """Open a bundled model by name, an exported ``.onnx`` file, the one of a run's folder, or the
+    ``.json`` file of an ensemble.
+
+    Args:
+        model: e.g. ``"unmask-base"``, ``"best_model.onnx"`` or ``"runs/first"``.
+        threads: of the CPU; None takes all that this process may use.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU where ONNX Runtime has one.
+
+    Raises:
+        ModelError: ``model_missing``, ``model_altered`` (a bundled file that is not what its card
+            says), ``model_foreign`` (not exported by unmask), ``model_device`` (no such device),
+            ``model_mismatch`` (members of an ensemble that look at different crops).
+    """
+    threads = threads or _usable_cores()
+    # A GPU multiplies floats faster than it quantises.
+    path = _locate(model, in_float=runs_on_gpu(device))
+    if path.suffix != ensemble.SUFFIX:
+        return open_onnx(path, threads, device)
+    record = ensemble.read(path)
+    members = [load_model(name, threads=threads, device=device) for name in record.members]
+    return ensemble.join(record, members)
+
+
+def _locate(model: str | Path, *, in_float: bool) -> Path:
+    path = Path(model).expanduser()
+    if path.is_dir() and (path / "models" / "best_model.onnx").is_file():
+        return path / "models" / "best_model.onnx"
+    if path.is_file():
+        return path
+    if isinstance(model, str) and model in weights.names():
+        return weights.load(model, in_float=in_float)
+    bundled = [name for name in weights.names() if weights.read_card(name).task == TASK]
+    nearby = sorted(str(found) for found in path.parent.glob("*.onnx"))
+    raise ModelError(
+        f"There is no model '{model}'.",
+        code="model_missing",
+        hint=f"Bundled: {', '.join(bundled) or 'none'}. "
+        f"In {path.parent}: {', '.join(nearby) or 'no .onnx file'}.",
+    )
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,110 @@
+"""Several networks that judge as one: the mean of their logits over their temperatures."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from make_model import CALIBRATION, write_blueness
+from unmask.errors import ModelError
+from unmask.inference import ensemble, heatmap, load_model
+
+SIDE = 96
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> list[str]:
+    """Two networks that say the same, the second with four times the temperature."""
+    hot = dataclasses.replace(CALIBRATION, temperature=4.0)
+    write_blueness(tmp_path / "cold.onnx", name="cold")
+    (tmp_path / "deeper").mkdir()
+    write_blueness(tmp_path / "deeper" / "hot.onnx", hot, name="hot")
+    return ["cold.onnx", "deeper/hot.onnx"]
+
+
+def put(path: Path, **tree: Any) -> Path:
+    path.write_text(json.dumps(tree))
+    return path
+
+
+def code_of(path: Path) -> tuple[str, str]:
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    return caught.value.code, caught.value.hint
+
+
+def clips(batch: int = 3, length: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 256, (batch, length, SIDE, SIDE, 3), dtype=np.uint8)
+    frames[..., 2] //= 2
+    mask = np.ones((batch, length), bool)
+    mask[0, 1] = False
+    return frames, mask
+
+
+def test_logits_are_the_mean_over_the_temperatures(tmp_path: Path, members: list[str]) -> None:
+    model = load_model(put(tmp_path / "both.json", members=members))
+    frames, mask = clips()
+    single = load_model(tmp_path / "cold.onnx").logits(frames, mask)
+    for one, both in zip(single, model.logits(frames, mask), strict=True):
+        assert np.abs(one).max() > 1
+        np.testing.assert_allclose(both, (1 + 1 / 4) / 2 * one, rtol=1e-5)
+    assert (model.name, model.version, model.calibration) == ("both", "1", {})
+    assert [member["name"] for member in model.metadata["members"]] == ["cold", "hot"]
+
+
+def test_the_map_is_that_of_a_member_which_has_one(tmp_path: Path, members: list[str]) -> None:
+    crop = clips()[0][0, 0]
+    plain = load_model(put(tmp_path / "plain.json", members=members))
+    assert heatmap(plain, crop).method == "occlusion"
+    with pytest.raises(ValueError, match="patch"):
+        plain.patch_logits(*clips())
+
+
+def test_another_member_is_another_digest(tmp_path: Path, members: list[str]) -> None:
+    path = put(tmp_path / "both.json", members=members)
+    before = load_model(path).sha256
+    assert load_model(path).sha256 == before
+    write_blueness(tmp_path / "cold.onnx", name="colder")
+    assert load_model(path).sha256 != before
+
+
+def test_members_that_look_at_other_crops_are_refused(tmp_path: Path, members: list[str]) -> None:
+    write_blueness(tmp_path / "wide.onnx", name="wide", margin=1.5)
+    path = put(tmp_path / "both.json", members=[*members, "wide.onnx"])
+    code, hint = code_of(path)
+    assert code == "model_mismatch"
+    assert "clip.margin" in hint
+
+
+@pytest.mark.parametrize(
+    ("tree", "code"),
+    [
+        ({}, "model_foreign"),
+        ({"members": "cold.onnx"}, "model_foreign"),
+        ({"members": ["cold.onnx"]}, "model_foreign"),
+        ({"members": ["cold.onnx", 3]}, "model_foreign"),
+        ({"members": ["cold.onnx", "itself.json"]}, "model_foreign"),
+        ({"members": ["cold.onnx", "absent.onnx"]}, "model_missing"),
+        ({"members": ["cold.onnx", "cold.onnx"], "format_version": 99}, "model_format"),
+        ({"members": ["cold.onnx", "cold.onnx"], "calibration": 3}, "model_foreign"),
+    ],
+)
+def test_files_that_are_none(
+    tmp_path: Path, members: list[str], tree: dict[str, Any], code: str
+) -> None:
+    found, hint = code_of(put(tmp_path / "itself.json", **tree))
+    assert found == code
+    assert hint
+
+
+def test_what_is_written_is_read_again(tmp_path: Path, members: list[str]) -> None:
+    record = ensemble.read(put(tmp_path / "both.json", members=members))
+    named = dataclasses.replace(record, name="two", version="7", calibration={"temperature": 2.0})
+    ensemble.write(named, tmp_path / "elsewhere.json")
+    model = load_model(tmp_path / "elsewhere.json")
+    assert (model.name, model.version) == ("two", "7")
+    assert model.calibration == {"temperature": 2.0}
