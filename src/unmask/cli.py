@@ -161,7 +161,11 @@ def calibrate(
     name: Annotated[str, typer.Option(help="A new name for the model.")] = "",
     version: Annotated[str, typer.Option(help="A new version for the model.")] = "",
     pth: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The .pth to write; default: in place.")
+        Path | None, typer.Option("--out", "-o", help="The file to write; default: in place.")
+    ] = None,
+    under: Annotated[
+        list[str] | None,
+        typer.Option(help="Fit on copies harmed like this as well, e.g. h264_crf_32; repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -169,7 +173,9 @@ def calibrate(
     _need_training()
     from unmask.verbs.calibrate import calibrate as run
 
-    report = run(model, data, split=split, name=name, version=version, out=pth)
+    report = run(
+        model, data, split=split, name=name, version=version, out=pth, conditions=under or ()
+    )
     if as_json:
         _print_json({"model": str(report.model), **report.calibration.to_dict()})
     else:

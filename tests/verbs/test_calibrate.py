@@ -7,8 +7,9 @@ import pytest
 import torch
 from stores import make_store
 
+from unmask.augment.conditions import CONDITIONS, Condition
 from unmask.config import ClipSpec, ModelConfig, TrainConfig
-from unmask.errors import DatasetError, ModelError, StoreError
+from unmask.errors import ConfigError, DatasetError, ModelError, StoreError
 from unmask.inference import load_model
 from unmask.models import build, load_checkpoint, save_model
 from unmask.scoring import Calibration
@@ -91,3 +92,30 @@ def test_an_ensemble_gets_a_calibration_of_its_own(pth: Path, store: Path, tmp_p
         export(record)
     assert caught.value.code == "model_foreign"
     assert "members" in caught.value.hint
+
+
+def test_copies_under_conditions_count_but_are_no_videos(pth: Path, store: Path) -> None:
+    """A model of noise: with noisy copies, the threshold rises until it holds for them as well."""
+    alone = calibrate(pth, [store]).calibration
+    rows = score_split(pth, store, "val", [_condition("noise"), _condition("jpeg_30")])
+    assert len(rows.harmed) == 2 * len(rows.predictions)
+    moved = [abs(a.logit - b.logit) for a, b in zip(2 * rows.predictions, rows.harmed, strict=True)]
+    assert min(moved) > 0
+    both = calibrate(pth, [store], conditions=["noise", "jpeg_30"]).calibration
+    assert (both.authentic, both.manipulated) == (alone.authentic, alone.manipulated)
+    assert both != alone
+    record = load_model(pth.with_suffix(".onnx")).calibration
+    assert record["under"] == ["none", "noise", "jpeg_30"]
+    everything = [row for row in (*rows.predictions, *rows.harmed) if row.label == 0]
+    called = both.scores([row.logit for row in everything]) >= both.threshold
+    assert np.mean(called) <= 0.05
+
+
+def test_a_condition_that_there_is_not(pth: Path, store: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        calibrate(pth, [store], conditions=["rain"])
+    assert "h264_crf_23" in caught.value.hint
+
+
+def _condition(key: str) -> Condition:
+    return next(condition for condition in CONDITIONS if condition.key == key)

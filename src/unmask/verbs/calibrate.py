@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.errors import DatasetError
+from unmask.augment.conditions import AS_IT_IS, CONDITIONS, Condition
+from unmask.errors import ConfigError, DatasetError
+from unmask.evaluation import Prediction
 from unmask.inference import ensemble
 from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
 from unmask.scoring import Calibration, Guard, fit, fit_familiarity
+from unmask.types import REAL
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.export import export, source_and_target
 
@@ -43,6 +46,7 @@ def calibrate(
     name: str = "",
     version: str = "",
     out: Path | None = None,
+    conditions: Sequence[str] = (),
 ) -> CalibrationReport:
     """Fit temperature, offset, threshold, cut points and the guard's reference of familiar faces,
     and write the model with them. The reference needs faces of two sources or more.
@@ -56,40 +60,59 @@ def calibrate(
         version: of the model, if it is to have another.
         out: the ``.pth`` or ``.json`` to write; by default the one that was read.
 
+        conditions: keys of `unmask.augment.conditions`, under which every video counts once more:
+            the threshold then keeps its promise for videos that were uploaded and compressed, too.
+
     Raises:
+        ConfigError: a condition that there is not.
         DatasetError: no video can be judged.
         ModelError: ``model_exported``: an exported file without ``out``.
         StoreError, ModelError: see `unmask.errors`.
     """
     source, out = source_and_target(model, out, ".pth")
-    logits: list[float] = []
-    labels: list[int] = []
+    harms = _conditions(conditions)
+    rows: list[Prediction] = []
+    harmed: list[Prediction] = []
     features: list[NDArray[np.float32]] = []
     sources: list[str] = []
     videos: dict[str, int] = {}
     for folder in data:
-        found = score_split(source, folder, split)
-        rows = [row for row in found.predictions if row.logit is not None]
+        found = score_split(source, folder, split, harms)
+        judged = [row for row in found.predictions if row.logit is not None]
+        rows += judged
+        harmed += [row for row in found.harmed if row.logit is not None]
         features.append(found.features)
         sources += [f"{folder}:{name}" for name in found.sources]
-        logits += [row.logit for row in rows if row.logit is not None]
-        labels += [row.label for row in rows]
-        videos[str(folder)] = len(rows)
-    if not logits:
+        videos[str(folder)] = len(judged)
+    if not rows:
         raise DatasetError(
             f"No video of the {split} split can be judged.",
             code="dataset_empty_split",
             hint="Choose another --split, or see problems.csv in the store.",
         )
-    calibration = fit(np.array(logits), np.array(labels))
+    logits, labels = np.array([(row.logit, row.label) for row in (*rows, *harmed)], float).T
+    # Copies of a video are no further videos.
+    authentic = sum(row.label == REAL for row in rows)
+    calibration = replace(
+        fit(logits, labels.astype(int)), authentic=authentic, manipulated=len(rows) - authentic
+    )
     for note in calibration.notes:
         say(f"Calibration: {note}")
     known = fit_familiarity(np.concatenate(features), np.array(sources)) if sources else None
     if known is None:
         say("The guard will not look at features: that takes faces of two sources or more.")
     guard = Guard(familiarity=known)
-    _write(source, out, name, version, calibration.to_dict() | guard.to_record())
+    record = calibration.to_dict() | guard.to_record() | {"under": [AS_IT_IS.key, *conditions]}
+    _write(source, out, name, version, record)
     return CalibrationReport(out, calibration, videos)
+
+
+def _conditions(keys: Sequence[str]) -> list[Condition]:
+    known = {condition.key: condition for condition in CONDITIONS}
+    for key in keys:
+        if key not in known:
+            raise ConfigError(f"There is no condition '{key}'.", hint=f"Known: {', '.join(known)}.")
+    return [known[key] for key in keys]
 
 
 def _write(source: Path, out: Path, name: str, version: str, fitted: dict[str, Any]) -> None:

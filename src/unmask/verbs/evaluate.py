@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from unmask import evaluation, report, weights
+from unmask.augment.conditions import Condition
 from unmask.clips import ClipStore, check_spec, is_store
 from unmask.config import FRAMES_LOOKED_AT, LoopConfig, TrainConfig, from_dict
 from unmask.data.cache import ShardCache
@@ -103,13 +104,17 @@ class SplitScores:
 
     predictions: list[Prediction]
     """One a video, judged or not."""
+    harmed: list[Prediction]
+    """As many once more for each condition."""
     features: Floats
     """``(M, F)`` of every crop; ``(0, 0)`` where the model tells none."""
     sources: NDArray[np.str_]
     """``(M,)`` the collection that each of them is from."""
 
 
-def score_split(model: Path, data: Path, split: str) -> SplitScores:
+def score_split(
+    model: Path, data: Path, split: str, conditions: Sequence[Condition] = ()
+) -> SplitScores:
     """Only the rows of `evaluate` and the features behind them; nothing is written but clips.
 
     Args:
@@ -117,6 +122,7 @@ def score_split(model: Path, data: Path, split: str) -> SplitScores:
         data: as in `evaluate`; a folder of videos is prepared in the model's run, or in the
             working folder where it is part of none.
         split: as in `evaluate`.
+        conditions: harms under which every video is scored once more.
     """
     scorer = open_scorer(model)
     store = clips_for(data, scorer.run_folder / f"clips-{data.resolve().name}", scorer.config)
@@ -125,7 +131,42 @@ def score_split(model: Path, data: Path, split: str) -> SplitScores:
     rows = predictions_of(store, split, items, scores, scorer.calibration)
     told = crop_features(items, scores)
     sources = crop_sources(items)[: len(told)]
-    return SplitScores(rows, told, sources)
+    harmed: list[Prediction] = []
+    for condition in conditions:
+        parts = [scorer.run(batch.frames, batch.masks) for batch in under(condition, store, items)]
+        joined = ClipScores.joined(parts)
+        harmed += predictions_of(store, split, items, joined, scorer.calibration)
+    return SplitScores(rows, harmed, told, sources)
+
+
+@dataclass(frozen=True)
+class HarmedBatch:
+    """A few clips under a condition."""
+
+    items: Sequence[ClipItem]
+    frames: UInt8Array
+    """``(B, T, S, S, 3)``."""
+    masks: BoolArray
+    """``(B, T)``."""
+
+
+def under(
+    condition: Condition, store: ClipStore, items: Sequence[ClipItem], seed: int = 0
+) -> Iterator[HarmedBatch]:
+    """Clips of a store as a condition leaves them; noise follows from ``seed`` and their number."""
+    for start in range(0, len(items), BATCH):
+        part = items[start : start + BATCH]
+        masks = np.array([item.ref.mask for item in part], np.bool_)
+        frames = [
+            condition(store.frames(item.ref), mask, _seed_of(seed, start + at))
+            for at, (item, mask) in enumerate(zip(part, masks, strict=True))
+        ]
+        yield HarmedBatch(part, np.stack(frames), masks)
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """One seed for the clip of this number."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def items_of(store: ClipStore, split: str) -> list[ClipItem]:

@@ -26,7 +26,7 @@ from unmask.evaluation.robustness import (
 from unmask.files import write_json, write_text
 from unmask.progress import say
 from unmask.training.validate import ClipScores
-from unmask.verbs.evaluate import BATCH, Scorer, clips_for, items_of, open_scorer, predictions_of
+from unmask.verbs.evaluate import Scorer, clips_for, items_of, open_scorer, predictions_of, under
 from unmask.weights import put_field
 
 VIDEOS = 200
@@ -124,20 +124,13 @@ def _measure(
 ) -> RobustnessRow:
     parts = []
     left_out = crops = 0
-    for start in range(0, len(items), BATCH):
-        part = items[start : start + BATCH]
-        masks = np.array([item.ref.mask for item in part], np.bool_)
-        frames = np.stack(
-            [
-                condition(store.frames(item.ref), mask, hash_of(seed, start + at))
-                for at, (item, mask) in enumerate(zip(part, masks, strict=True))
-            ]
-        )
+    for batch in under(condition, store, items, seed):
+        frames, masks = batch.frames, batch.masks
         scores = scorer.run(frames, masks)
         codes = np.stack(
             [
                 scorer.guard.check_crops(f, m, i.ref.boxes_xyxy_px, i.ref.keypoints_px)
-                for f, m, i in zip(frames, masks, part, strict=True)
+                for f, m, i in zip(frames, masks, batch.items, strict=True)
             ]
         )
         strange = scorer.guard.unfamiliar(scores.features, masks)
@@ -148,8 +141,3 @@ def _measure(
     return robustness_row(
         condition.key, condition.name, predictions, scorer.calibration, left_out / crops
     )
-
-
-def hash_of(seed: int, number: int) -> int:
-    """One seed for the clip of this number."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
