@@ -9,6 +9,7 @@ import pytest
 
 import store_scores
 from unmask import weights
+from unmask.inference import load_model
 
 STORED: dict[str, Any] = json.loads(store_scores.STORED.read_text(encoding="utf-8"))
 FARTHEST = 1e-3
@@ -22,7 +23,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("name", store_scores.FRAMES)
 def test_no_score_moves(name: str, media: dict[str, Path], tmp_path: Path) -> None:
     if name in weights.names():
-        assert weights.read_card(name).sha256 == STORED[name]["weights_sha256"], (
+        assert load_model(name).sha256 == STORED[name]["weights_sha256"], (
             "Another model ships than the one whose scores are stored: run scripts/store_scores.py"
         )
     now, before = store_scores.scores_of(name, media, tmp_path)["media"], STORED[name]["media"]

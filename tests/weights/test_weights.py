@@ -61,10 +61,12 @@ def test_a_name_is_located_where_no_file_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name = weights.DEFAULT_DETECTOR
+    name = "unmask-base"
     assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
     assert weights.locate("other.pth") == Path("other.pth")
-    Path(name).mkdir()  # a run's folder that is called so
+    Path(name).mkdir()  # of something else
+    assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
+    (Path(name) / "models").mkdir()  # a run's folder that is called so
     assert weights.locate(name) == Path(name)
 
 

@@ -153,7 +153,8 @@ def load(name: str, folder: Path = FOLDER, *, in_float: bool = False) -> Path:
 
 
 def locate(model: str | Path, *, in_float: bool = False) -> Path:
-    """A path as it is, and a bundled network's name as the path of its checked file.
+    """A path as it is, and a bundled network's name as the path of its checked file; a file or a
+    run's folder of that name goes before.
 
     Args:
         model: a path or a name.
@@ -162,8 +163,10 @@ def locate(model: str | Path, *, in_float: bool = False) -> Path:
     Raises:
         ModelError: see `load`.
     """
-    bundled = str(model) in names() and not Path(model).exists()
-    return load(str(model), in_float=in_float) if bundled else Path(model)
+    path = Path(model)
+    if path.is_file() or (path / "models").is_dir() or str(model) not in names():
+        return path
+    return load(str(model), in_float=in_float)
 
 
 def _bad_card(path: Path, reason: str) -> ModelError:
