@@ -13,10 +13,9 @@ from crops import judging
 from detect import decode, peak_mib
 from measure import Cost, Figure, Row, ratio, rounds
 from options import Options
-from unmask import weights
 from unmask.verbs.detect import bundled_model, detect, open_faces, open_model
 
-LITE = "unmask-lite"
+LITE, BASE = "unmask-lite", "unmask-base"
 CROPS = 32
 _DETECT = "detect, 1080p 10 s, 32 frames"
 _DECODING = "decoding the same file"
@@ -28,16 +27,13 @@ def detect_row(options: Options) -> Row:
 
 
 def detect_lite_row(options: Options) -> Row:
-    """The detector for scans, where one ships."""
-    if LITE not in weights.names():
-        row = Row("detect-lite", f"{_DETECT}, {LITE}", _DECODING, "<=", 1.5)
-        return replace(row, note=f"not measured: {LITE} does not ship yet")
+    """The detector for scans."""
     return _detect("detect-lite", LITE, open_model(LITE), options)
 
 
 def crops_row(options: Options) -> Row:
-    """Crops a second of the fastest detector that ships, and of the default."""
-    names = [name for name in (LITE, bundled_model()) if name in weights.names()]
+    """Crops a second of the detector for scans; beside it the larger one and the default."""
+    names = [LITE, BASE, bundled_model()]
     works = {name: judging(open_model(name), CROPS) for name in names}
     costs = rounds(works, options.repeat)
     wall, processor = _a_second(costs[names[0]])

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kaggle_cells/*.md")])
 
-OTHER_PROGRAMS = {".", "cd", "find", "kaggle", "npm", "nvidia-smi"}
+OTHER_PROGRAMS = {".", "cd", "echo", "find", "kaggle", "npm", "nvidia-smi"}
 """Programs of others that pages name: nothing here knows their options."""
 TWINS = ("README.md", "KAGGLE_USAGE_GUIDE.md")
 """Pages that say the same in a second language."""

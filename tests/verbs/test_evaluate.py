@@ -72,7 +72,7 @@ def test_a_bundled_model_is_evaluated_by_name_and_nothing_is_written_beside_it(
     before = sorted(weights.FOLDER.iterdir())
     monkeypatch.chdir(tmp_path)
     tree = evaluate(weights.DEFAULT_DETECTOR, data)
-    assert tree["model"]["file"] == "unmask-base.onnx"
+    assert tree["model"]["file"] == f"{weights.DEFAULT_DETECTOR}.json"
     assert (tmp_path / "results-data-test" / "experiment_results.json").exists()
     score_split(weights.locate(weights.DEFAULT_DETECTOR), data, "test")  # as `calibrate` does
     assert sorted(weights.FOLDER.iterdir()) == before

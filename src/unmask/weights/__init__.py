@@ -18,7 +18,7 @@ from unmask.files import sha256_file, write_text
 __all__ = ["Card", "load", "locate", "names", "put_field", "read_card"]
 
 FOLDER = Path(__file__).parent
-DEFAULT_DETECTOR = "unmask-base"
+DEFAULT_DETECTOR = "unmask-ensemble"
 """What `unmask detect` runs unless another model is named."""
 
 
