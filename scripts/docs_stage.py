@@ -42,7 +42,7 @@ def make_material(folder: Path) -> Path:
     """What all pages share, made once: a video, videos by class, stills by class in a tar."""
     make_media.write_video(folder / "clip.mp4", make_media.portrait_frames(25, 320, 240))
     make_dataset(folder / "videos", SCENES, FRAMES)
-    make_dataset(folder / "few", {"test": 2}, FRAMES)  # for the large model that ships
+    make_dataset(folder / "few", {"val": 2, "test": 2}, FRAMES)  # for the large model that ships
     make_stills(folder / "stills")
     make_bank(folder / "stills", folder / "faces.npz")
     write_blueness(folder / "model.onnx")
