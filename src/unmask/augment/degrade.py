@@ -192,6 +192,11 @@ def jpeg(image: UInt8Array, quality: int, chroma: int = 0x221111) -> UInt8Array:
     return out
 
 
+_CPU_AVX_512F = 13  # OpenCV's number of it, which its Python module does not name
+# x264's macroblock tree gives other pictures from run to run where it uses AVX-512.
+_X264 = "log-level=none" + ":asm=AVX2" * cv2.checkHardwareSupport(_CPU_AVX_512F)
+
+
 def h264(frames: list[UInt8Array], crf: int, preset: str = "veryfast") -> list[UInt8Array]:
     """RGB frames through libx264 and back, in memory; sides must be even.
 
@@ -202,7 +207,7 @@ def h264(frames: list[UInt8Array], crf: int, preset: str = "veryfast") -> list[U
     encoder.width, encoder.height = width, height
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
     encoder.thread_count = 1
-    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": "log-level=none"}
+    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": _X264}
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = []
