@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 
 import cv2
@@ -131,7 +130,7 @@ def test_h264_gives_the_same_pictures_every_time() -> None:
     """With AVX-512, libx264 gives others from run to run now and then."""
     pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     pictures[:, 8:24, 8:24] = pictures[:, 8:24, 8:24].mean((1, 2), keepdims=True)
-    config = dataclasses.replace(DegradeConfig.off(), h264=1.0, h264_crf=(32, 32))
+    config = replace(DegradeConfig.off(), h264=1.0, h264_crf=(32, 32))
 
     def harmed() -> np.ndarray:
         draws = enumerate(pictures)
