@@ -108,3 +108,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, members: list[str]) -> No
     model = load_model(tmp_path / "elsewhere.json")
     assert (model.name, model.version) == ("two", "7")
     assert model.calibration == {"temperature": 2.0}
+
+
+def test_members_are_found_from_wherever_it_is_written_to(
+    tmp_path: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "both.json", members=members)
+    monkeypatch.chdir(tmp_path)
+    ensemble.write(ensemble.read(Path("both.json")), Path("deeper/fitted.json"))
+    assert len(load_model("deeper/fitted.json").metadata["members"]) == 2

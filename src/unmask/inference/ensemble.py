@@ -171,7 +171,7 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
 def _member(path: Path, name: str) -> str:
     if name in weights.names():
         return name
-    return str(path.parent / Path(name).expanduser())
+    return str((path.parent / Path(name).expanduser()).resolve())
 
 
 def _foreign(path: Path, why: str) -> ModelError:

@@ -96,8 +96,9 @@ def _weights() -> Check:
     names, broken = weights.names(), []
     for name in names:
         try:
-            for in_float in (False, True):
-                weights.load(name, in_float=in_float)
+            weights.load(name)
+            if weights.read_card(name).float_file:
+                weights.load(name, in_float=True)
         except UnmaskError as error:
             broken.append(f"{name}: {error.message}")
     if broken:
