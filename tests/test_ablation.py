@@ -34,7 +34,7 @@ clip: {frames: 1, size_px: 64}
 model: {name: frame, backbone: test_vit, weights: random, blocks: 1, patch_map: true}
 pairs: {sources: {portraits: 1.0, dfdc: 1.0}, kinds: {sbi: 1.0, dataset: 1.0}, val_pairs: 3}
 optim: {warmup_steps: 2}
-loop: {batch_size: 4, accelerator: cpu}
+loop: {batch_size: 4, accelerator: cpu, precision: fp32}
 data: {workers: 0}
 """
 

@@ -269,7 +269,7 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
         "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
         "noise: 0, downscale: 0, jpeg: 0}",
         "model.backbone=test_vit",  # batch statistics would differ between half and whole batches
-        "loop={epochs: 6, steps_per_epoch: 1, batch_size: 4, accelerator: cpu}",
+        "loop={epochs: 6, steps_per_epoch: 1, batch_size: 4, accelerator: cpu, precision: fp32}",
     )
     fit(tiny_config(*still), store, tmp_path / "one")
     fit(tiny_config(*still, "loop.devices=2"), store, tmp_path / "two")

@@ -40,6 +40,6 @@ SETTINGS = (
     "model={name: frame, backbone: test_resnet, weights: random}",
     "optim={lr: 3.0e-3, head_lr: 3.0e-3, warmup_steps: 2}",
     "data={allow_leaks: [near_duplicate, group], workers: 1}",
-    "loop={epochs: 2, batch_size: 4, accelerator: cpu}",
+    "loop={epochs: 2, batch_size: 4, accelerator: cpu, precision: fp32}",
 )
 """The smallest run: a few seconds."""

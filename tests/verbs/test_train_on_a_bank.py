@@ -17,7 +17,7 @@ WORDS = (
     "model={name: frame, backbone: test_vit, weights: random, blocks: 1, patch_map: true}",
     "pairs={sources: {portraits: 1.0}, kinds: {sbi: 1.0, rerender: 1.0}, val_pairs: 2}",
     "optim={schedule: trapezoid, warmup_steps: 2}",
-    "loop={epochs: 2, steps_per_epoch: 3, batch_size: 4, accelerator: cpu}",
+    "loop={epochs: 2, steps_per_epoch: 3, batch_size: 4, accelerator: cpu, precision: fp32}",
     "data.workers=0",
 )
 

@@ -170,6 +170,12 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
         )
 
 
+def recording_split(stem: str, val_share: float = 0.25) -> str:
+    """``train`` or ``val``, by a hash of the recording that a file of this name holds."""
+    stem = _SAME_RECORDING.get(stem, stem)
+    return "val" if zlib.crc32(stem.encode()) % 1000 < 1000 * val_share else "train"
+
+
 def clip_faces(
     path: Path, detect: Detect, mesh: Mesh, frames: int = 48, val_share: float = 0.25
 ) -> Iterator[BankedFace]:
@@ -177,8 +183,8 @@ def clip_faces(
 
     The split is drawn by a hash of the recording's name, so all frames of it stay together.
     """
-    stem = _SAME_RECORDING.get(path.stem, path.stem)
-    split = "val" if zlib.crc32(stem.encode()) % 1000 < 1000 * val_share else "train"
+    recording = _SAME_RECORDING.get(path.stem, path.stem)
+    split = recording_split(recording, val_share)
     spec = ClipSpec(frames=frames, clips=1, sampling="even")
     with open_video(path) as video:
         for frame in sample(video, spec):
@@ -211,7 +217,7 @@ def clip_faces(
                 score,
                 f"clips/{path.stem}/{frame.index:03d}",
                 "clips",
-                f"clips/{stem}",
+                f"clips/{recording}",
                 split,
                 REAL,
             )

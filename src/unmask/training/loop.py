@@ -24,6 +24,7 @@ from unmask.progress import Progress, say
 from unmask.training.amp_memory import compare_memory
 from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
 from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
+from unmask.training.fabric import pick_precision, tune_attention
 from unmask.training.monitor import Monitor, thinned
 from unmask.training.optim import (
     build_average,
@@ -68,6 +69,8 @@ class Trainer:
         optimizer = build_optimizer(model, config.optim, fabric.device)
         if config.loop.channels_last:
             model.to(memory_format=torch.channels_last)
+        device = fabric.device.type
+        tune_attention(model, pick_precision(config.loop, device, config.model), device)
         self.model, self.optimizer = fabric.setup(model, optimizer)
         self.forward = torch.compile(self.model) if config.loop.compile else self.model
         self.average = build_average(model, config.optim.ema)
