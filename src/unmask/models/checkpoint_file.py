@@ -190,9 +190,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Whole only for transformers with a head of products: the exporter folds batch statistics and
-    recurrent layers into other tensors. ``fp16`` gives weights of that rounding, ``int8`` none of
-    its matrices."""
+    """Whole only for detectors of single frames, in no file where batch statistics were folded into
+    convolutions (those of unmask 0.1): recurrent layers become other tensors. ``fp16`` gives
+    weights of that rounding, ``int8`` none of its matrices."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx.numpy_helper import to_array
@@ -214,6 +214,8 @@ def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             kind = np.float32 if value.dtype.kind == "f" else value.dtype
             value = np.array(value, kind, order="C")
             state[name.removeprefix(_IN_EXPORT)] = torch.from_numpy(value)
+    counts = [name.replace("running_mean", "num_batches_tracked") for name in state]
+    state |= {name: torch.tensor(0) for name in counts if name not in state}
     return state, about
 
 
@@ -225,7 +227,7 @@ def _mismatch(path: Path, reason: str) -> ModelError:
         return ModelError(
             f"The exported file '{path.name}' does not hold every weight of its network.",
             code="model_mismatch",
-            hint="Exports of transformers in fp32 or fp16 do. Else take the .pth.",
+            hint="Exports of detectors of single frames in fp32 or fp16 do. Else take the .pth.",
         )
     return ModelError(
         f"The weights of '{path.name}' do not fit its own configuration: {reason}",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import Tensor, nn
 
 from unmask.config import to_dict
@@ -182,6 +183,7 @@ def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
     clips = torch.zeros(2, 3, side, side, 3, dtype=torch.uint8)
     mask = torch.ones(2, 3, dtype=torch.bool)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    keeps_statistics = _keeps_statistics(detector)
     with _quiet():
         program = torch.onnx.export(
             _ChannelsLast(detector),
@@ -191,11 +193,27 @@ def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
             input_names=["clips", "mask"],
             output_names=OUTPUTS[: 4 if detector.config.patch_map else 3],
             opset_version=_OPSET,
+            optimize=not keeps_statistics,
             verbose=False,
         )
     if program is None:
         raise ModelError("torch exported nothing.", code="model_parity")
+    if keeps_statistics:
+        fold_constants(program.model)
+        remove_unused_nodes(program.model)
     return program
+
+
+def _keeps_statistics(detector: Detector) -> bool:
+    """Whether batch statistics stay layers of their own, so that the file can be trained further.
+
+    torch's exporter would fold them into convolutions, as ONNX Runtime does when it opens the file.
+    With recurrent layers, which are not read back, it may.
+    """
+    layers = list(detector.modules())
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in layers) and not any(
+        isinstance(layer, nn.RNNBase) for layer in layers
+    )
 
 
 def _strip_traces(model: Any) -> None:
