@@ -32,7 +32,8 @@ from unmask.errors import ConfigError, StoreError
 from unmask.files import write_json, write_text
 from unmask.metrics import summarize
 from unmask.types import FAKE, REAL
-from unmask.verbs.evaluate import open_scorer, score_split
+from unmask.verbs.evaluate import score_split
+from unmask.verbs.scorer import open_scorer
 from unmask.verbs.train import train
 
 BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"

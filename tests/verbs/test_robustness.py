@@ -17,8 +17,8 @@ from unmask.augment.conditions import CONDITIONS
 from unmask.cli import app
 from unmask.clips import ClipStore
 from unmask.errors import ModelError
-from unmask.verbs.evaluate import items_of
 from unmask.verbs.robustness import robustness, sample
+from unmask.verbs.scorer import items_of
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from unmask import weights
@@ -10,6 +9,7 @@ from unmask.errors import ModelError
 from unmask.inference import ensemble
 from unmask.inference.model import TASK, Model
 from unmask.inference.session import open_onnx, runs_on_gpu
+from unmask.machine import usable_cores
 
 
 def load_model(model: str | Path, *, threads: int | None = None, device: str = "auto") -> Model:
@@ -26,7 +26,7 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
             says), ``model_foreign`` (not exported by unmask), ``model_device`` (no such device),
             ``model_mismatch`` (members of an ensemble that look at different crops).
     """
-    threads = threads or _usable_cores()
+    threads = threads or usable_cores()
     # A GPU multiplies floats faster than it quantises.
     path = _locate(model, in_float=runs_on_gpu(device))
     if path.suffix != ensemble.SUFFIX:
@@ -52,9 +52,3 @@ def _locate(model: str | Path, *, in_float: bool) -> Path:
         hint=f"Bundled: {', '.join(bundled) or 'none'}. "
         f"In {path.parent}: {', '.join(nearby) or 'no .onnx file'}.",
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

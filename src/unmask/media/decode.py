@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from unmask.errors import MediaError
+from unmask.machine import usable_cores
 from unmask.media.container import (
     PYAV_ERRORS,
     Limits,
@@ -204,13 +204,9 @@ def open_video(
             pass
         timeline = scan.timeline()
     with ExitStack() as stack:
-        yield Video(info, timeline, limits, threads or _usable_cores(), stack, accelerator)
-
-
-def _usable_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores, _MAX_THREADS)
+        yield Video(
+            info, timeline, limits, threads or min(usable_cores(), _MAX_THREADS), stack, accelerator
+        )
 
 
 def _ranges(seconds: Sequence[float], gap_seconds: float) -> list[tuple[float, float]]:

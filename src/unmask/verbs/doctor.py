@@ -15,6 +15,7 @@ from typing import Literal
 
 from unmask import __version__, weights
 from unmask.errors import UnmaskError
+from unmask.machine import usable_cores
 
 Status = Literal["ok", "absent", "broken"]
 TRAIN_PACKAGES = ("torch", "torchvision", "timm", "lightning_fabric", "sklearn", "matplotlib")
@@ -202,7 +203,7 @@ def _nvdec() -> Check:
 
 
 def _machine() -> Check:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Check("processor and memory", "ok", f"{cores} cores, {memory:.0f} GiB")
 

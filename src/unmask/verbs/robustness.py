@@ -26,7 +26,8 @@ from unmask.evaluation.robustness import (
 from unmask.files import write_json, write_text
 from unmask.progress import say
 from unmask.training.validate import ClipScores
-from unmask.verbs.evaluate import Scorer, clips_for, items_of, open_scorer, predictions_of, under
+from unmask.verbs.evaluate import clips_for
+from unmask.verbs.scorer import Scorer, items_of, open_scorer, predictions_of, under
 from unmask.weights import put_field
 
 VIDEOS = 200

@@ -36,6 +36,7 @@ from unmask.jobs import (
     run_on_ray,
     run_tasks,
 )
+from unmask.machine import usable_cores
 from unmask.progress import Progress
 from unmask.report.json import as_dict
 from unmask.report.scan_files import FILES, RESULTS_FILE, result_line, write_results
@@ -135,7 +136,7 @@ def scan(
         "tool": f"unmask {unmask.__version__}",
     }
     limits = TaskLimits(timeout_seconds, memory_limit_mib, cpu_seconds or timeout_seconds)
-    crew = workers or (_usable_cores() if engine == "local" else 2**16)
+    crew = workers or (usable_cores() if engine == "local" else 2**16)
 
     def outcomes(files: Sequence[Found]) -> Generator[Outcome[_Task], None, None]:
         run = run_tasks if engine == "local" else run_on_ray
@@ -149,7 +150,7 @@ def scan(
         state = _Scan(journal, inputs, about, limits, show_progress)
         if retry_failed:
             state.forget_failed()
-        state.hash_lookalikes(_usable_cores())
+        state.hash_lookalikes(usable_cores())
         return state.finish(state.judge(outcomes), limitations, began)
 
 
@@ -443,9 +444,3 @@ def _model_for_workers(model: str | Path) -> str:
     """A name that means the same wherever a worker starts."""
     path = Path(model).expanduser()
     return str(path.absolute()) if path.exists() else str(model)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
