@@ -1,6 +1,6 @@
 """Every row of docs/performance.md in one command: what was promised, its limit, what was measured.
 
-    python benchmarks/table.py [--only ROW[,ROW]] [--quick] [--repeat 5]
+    python benchmarks/table.py [--only ROW[,ROW] ...] [--quick] [--repeat 5]
         [--media DIR] [--gpu FILE] [--out docs/performance.md]
 
 Each row is a ratio within one run: the limit or the rival runs in turn with what is measured. The
@@ -53,14 +53,14 @@ ROWS: dict[str, Callable[[Options], Row]] = {
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", help=f"of {', '.join([*ROWS, *GPU_ROWS])}")
+    parser.add_argument("--only", action="append", default=[], help=f"of {', '.join([*ROWS, *GPU_ROWS])}")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--media", type=Path, default=Path("bench_media"))
     parser.add_argument("--gpu", type=Path, help="what benchmarks/gpu.py wrote")
     parser.add_argument("--out", type=Path, default=Path("docs/performance.md"))
     given = parser.parse_args()
-    names = given.only.split(",") if given.only else [*ROWS, *GPU_ROWS]
+    names = ",".join(given.only).split(",") if given.only else [*ROWS, *GPU_ROWS]
     unknown = sorted(set(names) - {*ROWS, *GPU_ROWS})
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; known: {', '.join([*ROWS, *GPU_ROWS])}")

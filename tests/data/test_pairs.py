@@ -1,6 +1,10 @@
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from bank_faces import face
@@ -98,3 +102,40 @@ def _tree() -> dict[str, object]:
         "clip": {"frames": 1, "size_px": 84},
         "pairs": {"sources": {"portraits": 1.0}, "val_pairs": 2, "kinds": {"sbi": 1.0}},
     }
+
+
+ABANDONED = """
+import multiprocessing, sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import torch
+from test_pairs import CONFIG, _tree
+from unmask.config import TrainConfig, from_dict
+from unmask.data.facebank import FaceBank
+from unmask.data.pairs import pair_loaders
+settings = from_dict(TrainConfig, {{**_tree(), "data": {{"workers": 1}}}})
+bank = FaceBank.load(Path({bank!r}))
+train, _ = pair_loaders(bank, settings, torch.device("cpu"), Path({kept!r}))
+batches = train.batches(0, 8)
+next(batches)
+print(multiprocessing.active_children()[0].pid, flush=True)
+time.sleep(600)  # nobody takes the next batch: the worker's pipe is full
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_ends_with_a_run_that_is_killed(bank: FaceBank, tmp_path: Path) -> None:
+    """It has inherited the lock of the run's folder, so that nobody could resume."""
+    bank.save(tmp_path / "faces.npz")
+    script = ABANDONED.format(
+        tests=str(Path(__file__).parent),
+        bank=str(tmp_path / "faces.npz"),
+        kept=str(tmp_path / "val.npz"),
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        worker = psutil.Process(int(run.stdout.readline()))
+        time.sleep(1)  # until the pipe is full
+        run.kill()
+    worker.wait(timeout=10)
+    assert not worker.is_running()

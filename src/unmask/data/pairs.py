@@ -23,6 +23,7 @@ from unmask.data.facebank import FaceBank
 from unmask.data.loader import Batch, ClipItem, ClipLoader
 from unmask.data.pseudo import DATASET, KIND_NAMES, PairConfig, PairSource
 from unmask.data.stages import StageClock
+from unmask.machine import end_with_parent
 from unmask.models import PatchTargets
 from unmask.types import FAKE, REAL, VideoRecord
 
@@ -62,7 +63,7 @@ class PairLoader:
             sampler=itertools.count(first),
             num_workers=self._workers,
             prefetch_factor=4 if self._workers else None,
-            worker_init_fn=_single_threaded,
+            worker_init_fn=_begin_worker,
             multiprocessing_context="fork" if self._workers else None,  # the bank is shared
         )
         for made in loader:
@@ -202,6 +203,7 @@ def _ref(frames: int, side_px: int) -> ClipRef:
     )
 
 
-def _single_threaded(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    end_with_parent()  # torch's own watch ends a worker, which then waits for its full pipe
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

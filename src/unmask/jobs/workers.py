@@ -25,6 +25,7 @@ from typing import Any, Generic, Literal, TypeVar
 import cv2
 
 from unmask.errors import RunError
+from unmask.machine import end_with_parent
 
 Task = TypeVar("Task")
 
@@ -238,7 +239,7 @@ def _work(pipe: Connection[Any, Any], function: Callable[[Any], Any], limits: Ta
     """A worker's life: tasks in, (status, value) out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)
-    _end_with_parent()
+    end_with_parent()  # the pipe tells of its end only between tasks
     _limit_memory(limits)
     pipe.send(_READY)
     while True:
@@ -255,20 +256,6 @@ def _work(pipe: Connection[Any, Any], function: Callable[[Any], Any], limits: Ta
             return  # the parent was killed
         except Exception as error:  # noqa: BLE001  a value that cannot be pickled
             pipe.send(("error", RuntimeError(f"{type(error).__name__}: {error}")))
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on; the pipe tells it only between tasks."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_memory(limits: TaskLimits) -> None:
