@@ -23,15 +23,12 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
+from pairs import auc, auc_by_kind, score
 from unmask.config import TrainConfig, load
 from unmask.data.facebank import FaceBank
-from unmask.data.pseudo import KIND_NAMES
 from unmask.errors import ConfigError, StoreError
 from unmask.files import write_json, write_text
-from unmask.metrics import summarize
-from unmask.types import FAKE, REAL
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.scorer import open_scorer
 from unmask.verbs.train import train
@@ -39,7 +36,6 @@ from unmask.verbs.train import train
 BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 VARIANTS = Path(__file__).with_suffix(".yaml")
 RESULT = "ablation.json"
-BATCH = 32
 
 Tree = dict[str, Any]
 
@@ -140,20 +136,11 @@ def validation(folder: Path, bank: FaceBank, config: TrainConfig) -> Tree:
     """
     with np.load(folder / "validation.npz", allow_pickle=False) as columns:
         images, labels, kind, row = (columns[n] for n in ("images", "labels", "kind", "row"))
-    scorer = open_scorer(folder)
-    logits = np.concatenate(
-        [
-            scorer.run(part, np.ones(part.shape[:2], np.bool_)).clip_logits
-            for part in (images[at : at + BATCH] for at in range(0, len(images), BATCH))
-        ]
-    )
-    scores, groups = scorer.calibration.scores(logits), bank.group[row]
+    scores, groups = score(open_scorer(folder), images), bank.group[row]
     taught = {name for name, weight in config.pairs.kinds.items() if weight > 0}
-    kinds = {}
-    for number in np.unique(kind[labels == FAKE]):
-        part = (labels == REAL) | (kind == number)
-        name = KIND_NAMES[number]
-        kinds[name] = {**auc(labels, scores, groups, part), "taught": name in taught}
+    kinds = auc_by_kind(scores, labels, kind, groups)
+    everything = kinds.pop("all")
+    kinds = {name: {**found, "taught": name in taught} for name, found in kinds.items()}
     sources = {}
     known = {name for name, weight in config.pairs.sources.items() if weight > 0}
     for source in np.unique(bank.source[row]):
@@ -162,7 +149,6 @@ def validation(folder: Path, bank: FaceBank, config: TrainConfig) -> Tree:
             **auc(labels, scores, groups, part),
             "taught": str(source) in known,
         }
-    everything = auc(labels, scores, groups, np.ones(len(labels), np.bool_))
     return {"all": everything, "kinds": kinds, "sources": sources}
 
 
@@ -182,14 +168,6 @@ def held_out(folder: Path, store: Path, split: str) -> Tree:
         np.array([row.group for row in rows]),
         np.ones(len(rows), np.bool_),
     )
-
-
-def auc(
-    labels: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any], part: NDArray[np.bool_]
-) -> Tree:
-    """AUC with its 95 % interval over resampled groups, of some rows."""
-    found = summarize(labels[part], scores[part], 0.5, groups[part])["auc_roc"]
-    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def tables(results: Sequence[Tree], options: argparse.Namespace) -> str:

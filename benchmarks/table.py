@@ -53,7 +53,8 @@ ROWS: dict[str, Callable[[Options], Row]] = {
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", action="append", default=[], help=f"of {', '.join([*ROWS, *GPU_ROWS])}")
+    rows = f"of {', '.join([*ROWS, *GPU_ROWS])}"
+    parser.add_argument("--only", action="append", default=[], help=rows)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--media", type=Path, default=Path("bench_media"))
