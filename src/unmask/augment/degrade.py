@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import partial
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from unmask.augment import tone
 from unmask.augment.opencv import cv2
@@ -211,14 +213,17 @@ def h264(frames: list[UInt8Array], crf: int, preset: str = "veryfast") -> list[U
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = []
+    # Left to itself FFmpeg converts with a thread a core: dearer than the pictures are small.
+    convert = partial(VideoReformatter().reformat, threads=1)
     for pts, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = convert(rgb, format="yuv420p")
         picture.pts = pts
         packets += encoder.encode(picture)
     packets += encoder.encode(None)
     out = [picture for packet in packets for picture in decoder.decode(packet)]
     out += decoder.decode(None)
-    return [np.asarray(picture.to_ndarray(format="rgb24"), np.uint8) for picture in out]
+    return [np.asarray(convert(one, format="rgb24").to_ndarray(), np.uint8) for one in out]
 
 
 def _resize(image: UInt8Array, side_px: int, way: int) -> UInt8Array:
