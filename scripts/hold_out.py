@@ -1,12 +1,14 @@
 """Lay out what no detector here was trained on, as datasets that `calibrate` and `evaluate` read.
 
     python scripts/hold_out.py stills DFDC_FACES HELD_OUT
+    python scripts/hold_out.py people DFDC_FACES HELD_OUT_PEOPLE
     python scripts/hold_out.py clips CLIPS CLIPS_HELD_OUT
 
 Of a folder of stills its validation people, halved by a hash of their identity group: ``val`` to
-calibrate by, ``test`` to report on. Of a folder of videos the authentic recordings that a bank of
-faces keeps for validation, and all manipulated ones, as ``val``. Nothing is copied: the new folder
-holds a ``manifest.csv`` and links.
+calibrate by, ``test`` to report on; or all of them as ``val``, to calibrate by what ships (`unmask
+calibrate` tells what its fit is worth on people left out of it). Of a folder of videos the
+authentic recordings that a bank of faces keeps for validation, and all manipulated ones, as
+``val``. Nothing is copied: the new folder holds a ``manifest.csv`` and links.
 """
 
 from __future__ import annotations
@@ -52,8 +54,14 @@ def unseen_recordings(row: Cells) -> str | None:
     return "val"
 
 
+def all_people(row: Cells) -> str | None:
+    """Validation people, as ``val``."""
+    return "val" if row["split"] == "val" else None
+
+
 RULES: dict[str, Callable[[Cells], str | None]] = {
     "stills": half_of_people,
+    "people": all_people,
     "clips": unseen_recordings,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -177,7 +178,8 @@ def calibrate(
         model, data, split=split, name=name, version=version, out=pth, conditions=under or ()
     )
     if as_json:
-        _print_json({"model": str(report.model), **report.calibration.to_dict()})
+        told = report.calibration.to_dict() | {"cross_fitted": report.cross_fitted}
+        _print_json({"model": str(report.model), **told})
     else:
         fitted = report.calibration
         out.print(
@@ -186,6 +188,13 @@ def calibrate(
             f"{fitted.expected_bpcer or 0:.1%} of the authentic ones manipulated and misses "
             f"{fitted.expected_apcer or 0:.1%} of the manipulated ones."
         )
+        if honest := report.cross_fitted:
+            out.print(
+                "Judged by a fit without their own people: "
+                f"{_percents(honest['bpcer'])} of the authentic ones called manipulated, "
+                f"{_percents(honest['apcer'])} of the manipulated ones missed; expected "
+                f"calibration error {honest['ece']['value']:.3f}."
+            )
 
 
 @app.command()
@@ -377,6 +386,12 @@ def main() -> None:
             "This is a fault of unmask. Set UNMASK_DEBUG=1 for the traceback and report it.",
         )
         sys.exit(EXIT_FAILED)
+
+
+def _percents(estimate: Mapping[str, float | None]) -> str:
+    value, low, high = (estimate[name] for name in ("value", "low", "high"))
+    between = "" if low is None or high is None else f" [{low:.1%}, {high:.1%}]"
+    return f"{value or 0:.1%}{between}"
 
 
 def _need_training() -> None:

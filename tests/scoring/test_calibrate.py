@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from unmask import metrics
 from unmask.errors import ModelError
-from unmask.scoring import Calibration, fit
+from unmask.scoring import Calibration, cross_fit, fit
 
 
 def draw(
@@ -161,3 +161,30 @@ def test_rows_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="must"):
         fit(logits, labels, target_bpcer=target)
+
+
+def test_nobody_is_judged_by_a_fit_on_the_own_group() -> None:
+    logits, labels = draw(3, 200, 200)
+    groups = np.array([f"g{number % 40}" for number in range(400)])
+    scores, called = cross_fit(logits, labels, groups)
+    lied = np.where(groups == "g7", 1 - labels, labels)
+    other, _ = cross_fit(logits, lied, groups)
+    assert (other == scores)[groups == "g7"].all()
+    assert (other != scores).sum() >= 400 * 3 / 5
+    assert 0 < called.mean() < 1
+    assert metrics.bpcer(labels, called.astype(float), 0.5) == pytest.approx(0.05, abs=0.03)
+    assert metrics.ece(labels, scores) == pytest.approx(
+        metrics.ece(labels, fit(logits, labels).scores(logits)), abs=0.05
+    )
+
+
+@pytest.mark.parametrize("groups", [4, 1])
+def test_too_few_groups_are_not_judged_crosswise(groups: int) -> None:
+    logits, labels = draw(3, 20, 20)
+    assert cross_fit(logits, labels, [f"g{i % groups}" for i in range(40)]) is None
+
+
+def test_a_part_that_is_all_of_a_class_cannot_be_left_out() -> None:
+    logits, labels = draw(3, 20, 20)
+    groups = ["all" if label else f"g{number}" for number, label in enumerate(labels)]
+    assert cross_fit(logits, labels, groups) is None

@@ -106,6 +106,8 @@ def test_copies_under_conditions_count_but_are_no_videos(pth: Path, store: Path)
     assert both != alone
     record = load_model(pth.with_suffix(".onnx")).calibration
     assert record["under"] == ["none", "noise", "jpeg_30"]
+    assert sorted(record["cross_fitted"]) == ["apcer", "bpcer", "ece"]
+    assert 0 <= record["cross_fitted"]["ece"]["value"] <= 1
     everything = [row for row in (*rows.predictions, *rows.harmed) if row.label == 0]
     called = both.scores([row.logit for row in everything]) >= both.threshold
     assert np.mean(called) <= 0.05

@@ -4,7 +4,7 @@ Everything here is NumPy on plain numbers; training, evaluation and detection sh
 threshold means the same everywhere.
 """
 
-from unmask.scoring.calibrate import Calibration, fit
+from unmask.scoring.calibrate import Calibration, cross_fit, fit
 from unmask.scoring.familiarity import Familiarity, fit_familiarity
 from unmask.scoring.guard import Guard, GuardLimits
 from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
@@ -21,6 +21,7 @@ __all__ = [
     "PoolingSpec",
     "SegmentRule",
     "Sufficiency",
+    "cross_fit",
     "evidence",
     "find_segments",
     "fit",

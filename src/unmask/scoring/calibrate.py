@@ -7,7 +7,7 @@ by test videos.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ from unmask.errors import ModelError
 Floats = NDArray[np.float64]
 
 TARGET_BPCER = 0.05
+FOLDS = 5
 STRONG_ODDS, VERY_STRONG_ODDS = 2.0, 8.0  # times the threshold's odds
 
 
@@ -159,6 +160,45 @@ def fit(
         manipulated=manipulated,
         notes=tuple(notes),
     )
+
+
+def cross_fit(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    groups: Sequence[str],
+    *,
+    folds: int = FOLDS,
+    target_bpcer: float = TARGET_BPCER,
+) -> tuple[Floats, NDArray[np.bool_]] | None:
+    """Judge every row by a calibration that was fitted without its group: how well `fit` does.
+
+    Groups are dealt to ``folds`` parts; each part is judged by what the others give.
+
+    Args:
+        logits: ``(N,)`` video logits.
+        labels: ``(N,)`` 1 = manipulated.
+        groups: ``(N,)`` who belongs together.
+        folds: parts.
+        target_bpcer: as in `fit`.
+
+    Returns:
+        Scores ``(N,)`` and decisions ``(N,)``, or None where there are fewer groups than parts or
+        a part is all that there is of a class.
+    """
+    values, truth = _checked(logits, labels, target_bpcer)
+    names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(names) < folds:
+        return None
+    part = np.random.default_rng(0).permutation(len(names))[member] % folds
+    scores, called = np.empty(len(values)), np.empty(len(values), np.bool_)
+    for number in range(folds):
+        here = part == number
+        fitted = fit(values[~here], truth[~here], target_bpcer=target_bpcer)
+        if not fitted.fitted:
+            return None
+        scores[here] = fitted.scores(values[here])
+        called[here] = scores[here] >= fitted.threshold
+    return scores, called
 
 
 def _checked(

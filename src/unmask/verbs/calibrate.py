@@ -7,7 +7,7 @@ or a model was trained on a bank of faces, this fits anew on labelled videos tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from unmask.augment.conditions import AS_IT_IS, CONDITIONS, Condition
 from unmask.errors import ConfigError, DatasetError
 from unmask.evaluation import Prediction
 from unmask.inference import ensemble
+from unmask.metrics import summarize
 from unmask.models import load_checkpoint, save_calibrated
 from unmask.progress import say
-from unmask.scoring import Calibration, Guard, fit, fit_familiarity
+from unmask.scoring import Calibration, Guard, cross_fit, fit, fit_familiarity
 from unmask.types import REAL
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.export import export, source_and_target
@@ -36,6 +37,9 @@ class CalibrationReport:
     calibration: Calibration
     videos: dict[str, int]
     """Judged videos by the data that they came from."""
+    cross_fitted: dict[str, Any]
+    """``ece``, ``bpcer`` and ``apcer`` (each ``value``, ``low``, ``high``) of the videos as they
+    are, each judged by a fit that saw nothing of its group; empty with too few groups."""
 
 
 def calibrate(
@@ -90,7 +94,8 @@ def calibrate(
             code="dataset_empty_split",
             hint="Choose another --split, or see problems.csv in the store.",
         )
-    logits, labels = np.array([(row.logit, row.label) for row in (*rows, *harmed)], float).T
+    everything = (*rows, *harmed)
+    logits, labels = np.array([(row.logit, row.label) for row in everything], float).T
     # Copies of a video are no further videos.
     authentic = sum(row.label == REAL for row in rows)
     calibration = replace(
@@ -98,13 +103,35 @@ def calibrate(
     )
     for note in calibration.notes:
         say(f"Calibration: {note}")
+    honest = _cross_fitted(logits, labels, everything, len(rows))
     known = fit_familiarity(np.concatenate(features), np.array(sources)) if sources else None
     if known is None:
         say("The guard will not look at features: that takes faces of two sources or more.")
     guard = Guard(familiarity=known)
-    record = calibration.to_dict() | guard.to_record() | {"under": [AS_IT_IS.key, *conditions]}
+    record = calibration.to_dict() | guard.to_record()
+    record |= {"under": [AS_IT_IS.key, *conditions], "cross_fitted": honest}
     _write(source, out, name, version, record)
-    return CalibrationReport(out, calibration, videos)
+    return CalibrationReport(out, calibration, videos, honest)
+
+
+def _cross_fitted(
+    logits: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    rows: Sequence[Prediction],
+    untouched: int,
+) -> dict[str, Any]:
+    """What the fit is worth on videos that it did not see, copies of theirs included; told of the
+    first ``untouched`` rows, which are the videos as they are."""
+    groups = [row.group for row in rows]
+    judged = cross_fit(logits, labels, groups)
+    if judged is None:
+        return {}
+    truth, of = labels[:untouched], groups[:untouched]
+    scores, called = (column[:untouched] for column in judged)
+    found = {"ece": summarize(truth, scores, 0.5, of)["ece"]}
+    decided = summarize(truth, called.astype(float), 0.5, of)
+    found |= {name: decided[name] for name in ("bpcer", "apcer")}
+    return {name: asdict(estimate) for name, estimate in found.items()}
 
 
 def _conditions(keys: Sequence[str]) -> list[Condition]:
