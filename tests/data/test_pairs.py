@@ -56,6 +56,16 @@ def test_the_ranks_together_make_the_pairs_of_one_process(bank: FaceBank, tmp_pa
     assert torch.equal(torch.cat([half.clips for half in halves]), whole.clips)
 
 
+def test_a_collection_that_nothing_is_drawn_from_is_named(tmp_path: Path) -> None:
+    faces = [face(f"p/{i}", "portraits", f"g{i}", "val" if i > 3 else "train") for i in range(6)]
+    faces.append(face("w/0", "portraits_wide", "w", "train"))
+    train, _ = pair_loaders(FaceBank.of(faces), CONFIG, CPU, tmp_path / "val.npz")
+    assert len(train) == 2 * 4
+    assert train.describe() == (
+        "pairs of 4 authentic faces; portraits_wide without a weight in pairs.sources"
+    )
+
+
 def test_workers_make_the_same_pairs(bank: FaceBank, tmp_path: Path) -> None:
     alone, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
     settings = from_dict(TrainConfig, {**_tree(), "data": {"workers": 1}})

@@ -7,7 +7,8 @@ that was killed goes on with the very pairs that it lost.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,12 @@ class PairLoader:
     """Batches of fresh pairs; authentic clips at even places, their fakes behind them."""
 
     def __init__(
-        self, source: PairSource, device: torch.device, *, workers: int, authentic: int
+        self,
+        source: PairSource,
+        device: torch.device,
+        *,
+        workers: int,
+        authentic: Mapping[str, int],
     ) -> None:
         """Batches from ``source`` on ``device``.
 
@@ -42,11 +48,14 @@ class PairLoader:
             source: makes the pairs.
             device: where batches go.
             workers: processes that make them; 0 = this one.
-            authentic: faces of an epoch; each stands for one pair.
+            authentic: faces to train on by the collection that they are from; each of those whose
+                collection is drawn from stands for one pair of an epoch.
         """
         self.clock = StageClock(device)
-        self._source, self._device = source, device
-        self._workers, self._authentic = workers, authentic
+        self._source, self._device, self._workers = source, device, workers
+        drawn = source.config.sources
+        self._idle = sorted(name for name in authentic if not drawn.get(name))
+        self._authentic = sum(n for name, n in authentic.items() if name not in self._idle)
 
     def __len__(self) -> int:
         return 2 * self._authentic
@@ -80,7 +89,8 @@ class PairLoader:
 
     def describe(self) -> str:
         """See `unmask.data.loader.TrainingData.describe`."""
-        return f"pairs of {self._authentic} authentic faces"
+        idle = f"; {', '.join(self._idle)} without a weight in pairs.sources" if self._idle else ""
+        return f"pairs of {self._authentic} authentic faces{idle}"
 
     def _on_device(self, made: pseudo.Batch) -> Batch:
         clips = torch.from_numpy(made.images).permute(0, 1, 4, 2, 3)
@@ -133,7 +143,7 @@ def pair_loaders(
         patch_px=config.clip.size_px // cells,
         seed=1,
     )
-    authentic = int(((bank.label == REAL) & (bank.split == "train")).sum())
+    authentic = Counter(bank.source[(bank.label == REAL) & (bank.split == "train")].tolist())
     loader = PairLoader(
         PairSource(bank, train), device, workers=config.data.workers, authentic=authentic
     )
