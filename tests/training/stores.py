@@ -39,8 +39,8 @@ def tiny_config(*words: str) -> TrainConfig:
             "model={backbone: test_resnet, weights: random, lstm_hidden: 8, lstm_layers: 1, "
             "attention_heads: 2, dropout: 0.1}",
             "optim={lr: 1.0e-3, warmup_steps: 2}",
-            "loop={epochs: 2, batch_size: 4, checkpoint_steps: 2}",
-            "loop={accelerator: cpu, precision: fp32}",
+            "loop={epochs: 2, batch_size: 4, checkpoint_steps: 2, accelerator: cpu}",
+            "loop.precision=fp32",
             *words,
         ],
     )
