@@ -114,7 +114,7 @@ NOT_RUN: Mapping[str, str] = {
     r"^python benchmarks/detect\.py": "measures for minutes",
     r"^python benchmarks/faces\.py": "measures other packages on portraits that are not here",
     r"^python benchmarks/precision\.py": "measures a trained vision transformer for minutes",
-    r"^python benchmarks/(guard|pooling)\.py": "measures faces of both classes that are not here",
+    r"^python benchmarks/(guard|pooling|pairs)\.py": "measures faces that are not here",
     r"^python scripts/hold_out\.py": "needs the data it halves; run small by tests/data",
     r"^python benchmarks/ablation\.py": "trains for hours; run small by tests/test_ablation.py",
     r"^(python benchmarks/table\.py|make benchmarks)": "measures for minutes; run small by "
