@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unmask.augment.conditions import CONDITIONS, Condition
+from unmask.augment.conditions import AS_IT_IS, BY_KEY, Condition
 from unmask.config import PairsConfig, TrainConfig
 from unmask.data.facebank import FaceBank
 from unmask.data.pairs import pair_loaders
@@ -28,7 +28,6 @@ from unmask.types import FAKE, REAL, UInt8Array
 from unmask.verbs.scorer import Scorer, open_scorer
 
 BATCH = 32
-KNOWN = {condition.key: condition for condition in CONDITIONS}
 Tree = dict[str, Any]
 
 
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("bank", type=Path)
     parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--under", action="append", default=[], choices=sorted(KNOWN))
+    parser.add_argument("--under", action="append", default=[], choices=sorted(BY_KEY))
     parser.add_argument("--per-kind", type=int, default=PairsConfig.val_pairs)
     parser.add_argument("--kept", type=Path, default=Path("validation.npz"))
     options = parser.parse_args(arguments)
@@ -48,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pair_loaders(bank, config, torch.device("cpu"), options.kept)
     with np.load(options.kept, allow_pickle=False) as columns:
         images, labels, kind, row = (columns[n] for n in ("images", "labels", "kind", "row"))
-    for condition in (None, *(KNOWN[key] for key in options.under)):
-        seen = images if condition is None else harmed(images, condition)
-        print(f"\n{'As they are' if condition is None else condition.name}:\n")
+    for condition in (AS_IT_IS, *(BY_KEY[key] for key in options.under)):
+        seen = harmed(images, condition)
+        print(f"\n{condition.name}:\n")
         rows = [
             auc_by_kind(score(scorer, seen), labels, kind, bank.group[row]) for scorer in scorers
         ]
@@ -88,10 +87,8 @@ def auc(
 
 def harmed(images: UInt8Array, condition: Condition) -> UInt8Array:
     """Every clip under a condition, with a seed of its own."""
-    clips = (
-        condition(clip, np.ones(len(clip), np.bool_), seed) for seed, clip in enumerate(images)
-    )
-    return np.stack(list(clips))
+    there = np.ones(images.shape[1], np.bool_)
+    return np.stack([condition(clip, there, seed) for seed, clip in enumerate(images)])
 
 
 def table(names: Sequence[str], rows: Sequence[dict[str, Tree]]) -> str:

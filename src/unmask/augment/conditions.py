@@ -88,3 +88,5 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("brighter", f"brighter, {BRIGHT:g} times the light", _light(BRIGHT)),
 )
 """What a robustness table has a row for."""
+
+BY_KEY = {condition.key: condition for condition in CONDITIONS}

@@ -112,6 +112,7 @@ def tune_attention(model: nn.Module, precision: str, accelerator: str) -> None:
                 layer.fused_attn = False  # type: ignore[assignment]
 
 
+@cache
 def is_dense(backbone: str) -> bool:
     """Whether no layer of a timm model is a grouped or depthwise convolution."""
     if not timm.is_model(backbone):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.augment.conditions import AS_IT_IS, CONDITIONS, Condition
+from unmask.augment.conditions import AS_IT_IS, BY_KEY, Condition
 from unmask.errors import ConfigError, DatasetError
 from unmask.evaluation import Prediction
 from unmask.inference import ensemble
@@ -135,11 +135,11 @@ def _cross_fitted(
 
 
 def _conditions(keys: Sequence[str]) -> list[Condition]:
-    known = {condition.key: condition for condition in CONDITIONS}
     for key in keys:
-        if key not in known:
-            raise ConfigError(f"There is no condition '{key}'.", hint=f"Known: {', '.join(known)}.")
-    return [known[key] for key in keys]
+        if key not in BY_KEY:
+            known = ", ".join(BY_KEY)
+            raise ConfigError(f"There is no condition '{key}'.", hint=f"Known: {known}.")
+    return [BY_KEY[key] for key in keys]
 
 
 def _write(source: Path, out: Path, name: str, version: str, fitted: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import Tensor, nn
 
 from unmask.config import to_dict
@@ -199,6 +198,9 @@ def _trace(detector: Detector) -> torch.onnx.ONNXProgram:
     if program is None:
         raise ModelError("torch exported nothing.", code="model_parity")
     if keeps_statistics:
+        # Half a second to import, which the verbs that only build on this one need not wait for.
+        from onnxscript.optimizer import fold_constants, remove_unused_nodes
+
         fold_constants(program.model)
         remove_unused_nodes(program.model)
     return program
