@@ -11,6 +11,7 @@ import pytest
 from make_model import CALIBRATION, write_blueness
 from unmask.errors import ModelError
 from unmask.inference import ensemble, heatmap, load_model
+from unmask.inference.session import OnnxModel
 
 SIDE = 96
 
@@ -56,6 +57,31 @@ def test_logits_are_the_mean_over_the_temperatures(tmp_path: Path, members: list
     assert [member["name"] for member in model.metadata["members"]] == ["cold", "hot"]
 
 
+def test_a_mirrored_member_sees_left_and_right_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_blueness(tmp_path / "cold.onnx", name="cold")
+    mirrored = {"model": "cold.onnx", "mirrored": True}
+    path = put(tmp_path / "both.json", members=["cold.onnx", mirrored])
+    seen = []
+    inner = OnnxModel.logits_and_features
+
+    def watch(self: OnnxModel, frames: np.ndarray, mask: np.ndarray) -> Any:
+        seen.append(frames)
+        return inner(self, frames, mask)
+
+    monkeypatch.setattr(OnnxModel, "logits_and_features", watch)
+    frames, mask = clips()
+    load_model(path).logits(frames, mask)
+    np.testing.assert_array_equal(seen[0], frames)
+    np.testing.assert_array_equal(seen[1], frames[:, :, :, ::-1])
+    ensemble.write(ensemble.read(path), tmp_path / "again.json")
+    members = load_model(tmp_path / "again.json").metadata["members"]
+    assert [member["mirrored"] for member in members] == [False, True]
+    plain = put(tmp_path / "plain.json", members=["cold.onnx", "cold.onnx"])
+    assert load_model(plain).sha256 != load_model(path).sha256
+
+
 def test_the_map_is_that_of_a_member_which_has_one(tmp_path: Path, members: list[str]) -> None:
     crop = clips()[0][0, 0]
     plain = load_model(put(tmp_path / "plain.json", members=members))
@@ -87,9 +113,11 @@ def test_members_that_look_at_other_crops_are_refused(tmp_path: Path, members: l
         ({"members": "cold.onnx"}, "model_foreign"),
         ({"members": ["cold.onnx"]}, "model_foreign"),
         ({"members": ["cold.onnx", 3]}, "model_foreign"),
+        ({"members": ["cold.onnx", {"mirrored": True}]}, "model_foreign"),
+        ({"members": ["cold.onnx", {"model": "cold.onnx", "mirrored": 1}]}, "model_foreign"),
         ({"members": ["cold.onnx", "itself.json"]}, "model_foreign"),
         ({"members": ["cold.onnx", "absent.onnx"]}, "model_missing"),
-        ({"members": ["cold.onnx", "cold.onnx"], "format_version": 99}, "model_format"),
+        ({"members": {"of": "later times"}, "format_version": 99}, "model_format"),
         ({"members": ["cold.onnx", "cold.onnx"], "calibration": 3}, "model_foreign"),
     ],
 )

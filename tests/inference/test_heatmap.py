@@ -10,6 +10,7 @@ from tiny_models import GRID, SIDE, write_model
 
 from unmask.errors import ModelError
 from unmask.inference import heatmap, load_model
+from unmask.inference.mirror import Mirrored
 
 HALF = SIDE // 2
 
@@ -26,6 +27,13 @@ def test_patch_logits_become_probabilities(tmp_path: Path) -> None:
     assert made.values.shape == (GRID, GRID)
     assert made.values[:2, :2] == pytest.approx(1 / (1 + np.exp(-15)), abs=1e-4)
     assert made.values[2:] == pytest.approx(0.5)
+
+
+def test_a_mirrored_network_gives_its_map_the_right_way_round(tmp_path: Path) -> None:
+    model = load_model(write_model(tmp_path / "m.onnx", patches=True))
+    crop = crop_with_blue(0, 0)
+    seen = heatmap(Mirrored.of(model), crop)
+    np.testing.assert_array_equal(seen.values, heatmap(model, crop).values)
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)])

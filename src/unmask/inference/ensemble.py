@@ -19,11 +19,22 @@ import numpy as np
 from unmask import weights
 from unmask.errors import ModelError
 from unmask.files import write_text
+from unmask.inference.mirror import Mirrored
 from unmask.inference.model import Model
 from unmask.types import BoolArray, FloatArray, UInt8Array
 
 SUFFIX = ".json"
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Member:
+    """What an ensemble's file says of one of its members."""
+
+    model: str
+    """Name of a bundled model, or path of an exported file."""
+    mirrored: bool = False
+    """Whether it sees left and right exchanged (`Mirrored`)."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,7 @@ class Record:
     path: Path
     name: str
     version: str
-    members: tuple[str, ...]
-    """Names of bundled models, or paths of exported files, from the record's folder."""
+    members: tuple[Member, ...]
     calibration: dict[str, Any]
     """Of the mean; as `Model.calibration`."""
 
@@ -81,14 +91,16 @@ def read(path: Path) -> Record:
     """The file of an ensemble: JSON with ``format_version``, ``members`` and, unless it is still to
     be calibrated, ``name``, ``version`` and ``calibration``.
 
+    A member is the name of a bundled model or the path of an exported file, from the ensemble's
+    folder; or ``{"model": NAME, "mirrored": true}``.
+
     Raises:
         ModelError: ``model_foreign``: no such file; ``model_format``: of a later version.
     """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        members = tree["members"]
-        version = tree.get("format_version", FORMAT_VERSION)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        version, entries = tree.get("format_version", FORMAT_VERSION), tree["members"]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise _foreign(path, "it is not JSON with a list of 'members'") from error
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -96,17 +108,18 @@ def read(path: Path) -> Record:
             code="model_format",
             hint="Install a later unmask.",
         )
-    if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
-        raise _foreign(path, "its 'members' are no list of names")
+    if not isinstance(entries, list):
+        raise _foreign(path, "its 'members' are no list")
+    members = tuple(_member(path, entry) for entry in entries)
     if not isinstance(tree.get("calibration", {}), dict):
         raise _foreign(path, "its 'calibration' is no mapping")
-    if len(members) < 2 or any(name.endswith(SUFFIX) for name in members):
+    if len(members) < 2 or any(member.model.endswith(SUFFIX) for member in members):
         raise _foreign(path, "it needs two members or more, none of them an ensemble")
     return Record(
         path=path,
         name=str(tree.get("name", path.stem)),
         version=str(tree.get("version", "1")),
-        members=tuple(_member(path, name) for name in members),
+        members=members,
         calibration=dict(tree.get("calibration", {})),
     )
 
@@ -117,14 +130,17 @@ def write(record: Record, path: Path) -> None:
         "format_version": FORMAT_VERSION,
         "name": record.name,
         "version": record.version,
-        "members": list(record.members),
+        "members": [
+            {"model": member.model, "mirrored": True} if member.mirrored else member.model
+            for member in record.members
+        ],
         "calibration": record.calibration,
     }
     write_text(path, json.dumps(tree, indent=1) + "\n")
 
 
 def join(record: Record, members: Sequence[Model]) -> Ensemble:
-    """The members as one model.
+    """The members, in the record's order, as one model.
 
     Raises:
         ModelError: ``model_mismatch``: they look at different crops.
@@ -150,7 +166,13 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
         "clip": dataclasses.asdict(first.spec),
         "model": {"name": "ensemble"},
         "members": [
-            {"name": m.name, "version": m.version, "weights_sha256": m.sha256} for m in members
+            {
+                "name": m.name,
+                "version": m.version,
+                "weights_sha256": m.sha256,
+                "mirrored": told.mirrored,
+            }
+            for m, told in zip(members, record.members, strict=True)
         ],
         "calibration": record.calibration,
         "limitations": list(limits),
@@ -164,14 +186,21 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
         metadata=about,
         device=first.device,
         threads=first.threads,
-        members=tuple(members),
+        members=tuple(
+            Mirrored.of(model) if told.mirrored else model
+            for model, told in zip(members, record.members, strict=True)
+        ),
     )
 
 
-def _member(path: Path, name: str) -> str:
-    if name in weights.names():
-        return name
-    return str((path.parent / Path(name).expanduser()).resolve())
+def _member(path: Path, entry: Any) -> Member:
+    asked = entry if isinstance(entry, dict) else {"model": entry}
+    name, mirrored = asked.get("model"), asked.get("mirrored", False)
+    if not isinstance(name, str) or not isinstance(mirrored, bool):
+        raise _foreign(path, f"its member {json.dumps(entry)} is no model's name")
+    if name not in weights.names():
+        name = str((path.parent / Path(name).expanduser()).resolve())
+    return Member(name, mirrored)
 
 
 def _foreign(path: Path, why: str) -> ModelError:

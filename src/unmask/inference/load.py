@@ -32,7 +32,7 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
     if path.suffix != ensemble.SUFFIX:
         return open_onnx(path, threads, device)
     record = ensemble.read(path)
-    members = [load_model(name, threads=threads, device=device) for name in record.members]
+    members = [load_model(m.model, threads=threads, device=device) for m in record.members]
     return ensemble.join(record, members)
 
 
