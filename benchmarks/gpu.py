@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ import gpu_media
 from train_loop import make_store, make_trainer
 from unmask.config import ClipSpec, TrainConfig, load
 from unmask.device import walk
-from unmask.device.choice import missing_gpu
+from unmask.device.choice import Wanted, missing_gpu
 from unmask.device.picture import DeviceConverter
 from unmask.faces import load_detector
 from unmask.files import write_json
@@ -128,8 +129,8 @@ class Bench:
             path = gpu_media.video(self.media, width, height, seconds)
             costs = self.least(
                 {
-                    "cpu": lambda path=path: decode_on_cpu(path, spec),
-                    "device": lambda path=path: decode_on(self.device, path, spec),
+                    "cpu": partial(decode_on_cpu, path, spec),
+                    "device": partial(decode_on, self.device, path, spec),
                 }
             )
             ratio = costs["cpu"] / costs["device"]
@@ -161,8 +162,8 @@ class Bench:
         }
         if self.on_gpu:
             for workers in (1, 2, 4):
-                works[f"gpu, {workers} workers"] = lambda n=workers: prepare_with(
-                    "cuda", folder, spec, n
+                works[f"gpu, {workers} workers"] = partial(
+                    prepare_with, "cuda", folder, spec, workers
                 )
         else:
             works["device cpu, one process"] = lambda: walk_all(folder, spec, self.device)
@@ -372,13 +373,13 @@ def crossover(cells: list[tuple[float, float]]) -> float | None:
     return pays
 
 
-def prepare_with(decoder: str, data: Path, spec: ClipSpec, workers: int) -> None:
+def prepare_with(decoder: Wanted, data: Path, spec: ClipSpec, workers: int) -> None:
     """The verb, into a store that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         report = prepare(
             data, Path(folder) / "store", clip=spec, workers=workers, decoder=decoder,
             show_progress=False,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
     if decoder == "cuda":
         print(*report.notes, sep="\n", flush=True)
     if report.failed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from material import portrait_frames, repeated, write_video
+import material  # before make_media, which it makes importable
+from make_media import portrait_frames, write_video
 
 FPS = 25
 _ENCODED_SECONDS = 10  # a longer video repeats this one, packet by packet
@@ -20,7 +21,7 @@ def video(folder: Path, width_px: int, height_px: int, seconds: int, seed: int =
     part = path.with_suffix(".part.mp4")
     if seconds > _ENCODED_SECONDS:
         once = video(folder, width_px, height_px, _ENCODED_SECONDS, seed)
-        repeated(once, part, seconds, _ENCODED_SECONDS)
+        material.repeated(once, part, seconds, _ENCODED_SECONDS)
     else:
         frames = portrait_frames(seconds * FPS, width_px, height_px, seed=seed)
         options = {"preset": "veryfast", "threads": "0"}

@@ -165,7 +165,9 @@ def distance(clean: Measured, harmed: list[Measured], untouched: tuple[float, ..
     reference = fit_familiarity(clean.features, clean.labels)
     if reference is None:
         return
-    far = np.concatenate([reference.distances(part.features) for part in harmed]) / reference.limit
+    # The model that gave features of the untouched crops gave them of all.
+    features = [part.features for part in harmed if part.features is not None]
+    far = np.concatenate([reference.distances(each) for each in features]) / reference.limit
     print("\n| distance, by the limit | crops | AUC | BPCER | APCER | |\n|---|---|---|---|---|---|")
     for low, high in ((0, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.25), (1.25, np.inf)):
         inside = (far >= low) & (far < high)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+import tarfile
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import av
+import cv2
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-from make_media import portrait_frames, write_video
+from make_media import Image, portrait_frames, write_video
+
+if TYPE_CHECKING:
+    from unmask.inference.precision import Precision
 
 FPS = 25
 _LONGEST_ENCODED = 60  # longer videos are this one over and over, copied packet by packet
@@ -39,10 +47,25 @@ def repeated(source: Path, path: Path, seconds: int, once: int = _LONGEST_ENCODE
                 for packet in copied.demux(origin):
                     if packet.dts is None:
                         continue
-                    packet.pts, packet.dts = packet.pts + start, packet.dts + start
+                    # Encoders give what has one time the other too, and every stream its clock.
+                    packet.pts, packet.dts = cast(int, packet.pts) + start, packet.dts + start
                     packet.stream = stream
                     out.mux(packet)
-                start += round(once / origin.time_base)
+                start += round(once / cast(Fraction, origin.time_base))
+
+
+def tar_picture(shard: tarfile.TarFile, member: str | tarfile.TarInfo) -> Image:
+    """RGB ``(H, W, 3)`` uint8 of an image file in a tar.
+
+    Raises:
+        ValueError: it is no file, or no picture.
+    """
+    file = shard.extractfile(member)
+    content = b"" if file is None else file.read()
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise ValueError(f"no picture in {shard.name!r}: {member}")
+    return np.asarray(image[..., ::-1], np.uint8)
 
 
 def dataset(folder: Path, videos: int, size_px: tuple[int, int] = (1280, 720)) -> Path:
@@ -55,7 +78,7 @@ def dataset(folder: Path, videos: int, size_px: tuple[int, int] = (1280, 720)) -
     return folder
 
 
-def detector(folder: Path, kind: str, precision: str = "fp32") -> Path:
+def detector(folder: Path, kind: str, precision: Precision = "fp32") -> Path:
     """An exported detector with random weights: its speed is a trained one's, its logits are not.
 
     Args:

@@ -38,7 +38,7 @@ def main() -> None:
         checkpoint = options.checkpoint
         if checkpoint is None:
             checkpoint = material.detector(Path(folder), "vit").with_name("vit.pth")
-        models = {}
+        models: dict[str, tuple[Model, float]] = {}
         for precision in TOLERANCE:
             try:
                 file = export(checkpoint, Path(folder) / f"{precision}.onnx", precision=precision)
@@ -85,8 +85,7 @@ def read_crops(tar: Path | None, count: int, side: int) -> UInt8Array:
     with tarfile.open(tar) as shard:
         members = [member for member in shard.getmembers() if member.isfile()]
         for member in members[:: max(1, len(members) // count)][:count]:
-            content = np.frombuffer(shard.extractfile(member).read(), np.uint8)
-            image = cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1]
+            image = material.tar_picture(shard, member)
             crops.append(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
     return np.stack(crops)
 

@@ -68,7 +68,7 @@ def astronauts() -> FaceBank:
     for i in range(40):
         image = cv2.convertScaleAbs(astronaut()[25:225, 125:325], alpha=0.7 + 0.015 * i)
         jpeg = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
-        points = mean_face(keypoints - np.float32([125, 25]))
+        points = mean_face(keypoints - np.array([125, 25], np.float32))
         name = f"portraits/{i}"
         faces.append(BankedFace(jpeg, points, 1.0, name, "portraits", name, "train", 0))
     return FaceBank.of(faces)

@@ -59,7 +59,8 @@ def usual_pipeline() -> Callable[[Path], tuple[int, float]]:
 
 
 def _decoded(path: Path) -> list[np.ndarray]:
-    capture, frames = cv2.VideoCapture(str(path)), []
+    capture = cv2.VideoCapture(str(path))
+    frames: list[np.ndarray] = []
     while True:
         read, frame = capture.read()
         if not read:

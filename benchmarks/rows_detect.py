@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from crops import judging
 from detect import decode, peak_mib
 from measure import Cost, Figure, Row, ratio, rounds
 from options import Options
+from unmask.inference import Model
 from unmask.verbs.detect import bundled_model, detect, open_faces, open_model
 
 LITE, BASE = "unmask-lite", "unmask-base"
@@ -50,7 +51,7 @@ def _a_second(costs: list[Cost]) -> tuple[Figure, Figure]:
     return wall, processor
 
 
-def _detect(name: str, words: str, model: object, options: Options) -> Row:
+def _detect(name: str, words: str, model: Model, options: Options) -> Row:
     path, faces = options.video(1080, 10), open_faces()
     costs = rounds(
         {"limit": lambda: decode(path), "what": lambda: detect(path, model=model, faces=faces)},
@@ -109,7 +110,9 @@ def start_row(options: Options) -> Row:
     )
 
 
-def _twice_as_often(runs: dict[str, Callable[[], object]], options: Options) -> tuple[Figure, ...]:
+def _twice_as_often(
+    runs: Mapping[str, Callable[[], object]], options: Options
+) -> tuple[Figure, Figure]:
     costs = rounds(runs, 2 * options.repeat)
     return ratio(costs["what"], costs["limit"])
 

@@ -10,7 +10,7 @@ from measure import Cost, Row, ratio
 from options import Options
 
 if TYPE_CHECKING:
-    from train_loop import Setting
+    from train_loop import Data, Setting
 
 
 def train_row(options: Options) -> Row:
@@ -34,7 +34,7 @@ def augmentation_row(options: Options) -> Row:
     return Row("augmentation", what, "the whole step", "<=", 0.1, "%", wall, processor)
 
 
-def _train(name: str, data: str, options: Options) -> Row:
+def _train(name: str, data: Data, options: Options) -> Row:
     from train_loop import LOOP, RESIDENT
 
     setting = _setting(data, options)
@@ -54,7 +54,7 @@ def _loop_costs(setting: Setting, repeat: int) -> dict[str, list[Cost]]:
     return loop_costs(setting, repeat)
 
 
-def _setting(data: str, options: Options) -> Setting:
+def _setting(data: Data, options: Options) -> Setting:
     from train_loop import Setting
 
     if options.quick:

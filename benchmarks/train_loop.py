@@ -38,6 +38,7 @@ from unmask.training.loop import Trainer
 from unmask.training.monitor import Monitor
 from unmask.types import Clip, VideoRecord
 
+Data = Literal["clips", "pairs"]
 LOOP, RESIDENT, AUGMENT = "loop", "one resident batch", "augmentation alone"
 _NO_AUGMENTATION = (
     "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
@@ -49,7 +50,7 @@ _NO_AUGMENTATION = (
 class Setting:
     """What is trained on what."""
 
-    data: Literal["clips", "pairs"] = "clips"
+    data: Data = "clips"
     backbone: str = "tf_efficientnet_lite0"
     size_px: int = 112
     frames: int = 4
@@ -182,7 +183,8 @@ def _pairs(setting: Setting, device: torch.device) -> PairLoader:
     pairs = PairConfig(
         setting.size_px, setting.frames, kinds=kinds, sources={"portraits": 1.0}, patch_px=16
     )
-    authentic = setting.batch * setting.steps // 2
+    # As many as the steps take: the bank's forty would end an epoch before.
+    authentic = {"portraits": setting.batch * setting.steps // 2}
     source = PairSource(astronauts(), pairs)
     return PairLoader(source, device, workers=setting.workers, authentic=authentic)
 

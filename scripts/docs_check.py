@@ -78,7 +78,10 @@ class Page:
 
 def read_page(path: Path) -> Page:
     """Take a Markdown file apart."""
-    prose, blocks, fence, lines = [], [], None, []
+    prose: list[str] = []
+    blocks: list[tuple[str, str]] = []
+    fence: str | None = None
+    lines: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         mark = re.match(r"\s*```(\w*)", line)
         if mark and fence is None:
@@ -254,7 +257,7 @@ def _options(script: Path) -> set[str]:
         for node in ast.walk(ast.parse(script.read_text("utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument"
         for word in node.args
-        if isinstance(word, ast.Constant)
+        if isinstance(word, ast.Constant) and isinstance(word.value, str)
     } | {"-h", "--help"}
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def build_notebook() -> str:
         "language_info": {"name": "python"},
     }
     nbformat.validate(book)
-    return nbformat.writes(book, version=4) + "\n"
+    text: str = nbformat.writes(book, version=4)
+    return text + "\n"
 
 
 def _markdown(tree: ast.Module) -> str:
@@ -199,7 +200,7 @@ def _pip(*words: str) -> None:
     subprocess.run(command, check=True)
 
 
-def _write_json(path: Path, tree: dict[str, object]) -> None:
+def _write_json(path: Path, tree: Mapping[str, object]) -> None:
     path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 

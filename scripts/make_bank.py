@@ -44,8 +44,8 @@ def main() -> None:
 def _faces(stills: list[str], clips: list[Path]) -> Iterator[BankedFace]:
     mesh, detect = FaceMesh(), load_detector()
     for word in stills:
-        name, _, folder = word.partition("=")
-        yield from still_faces(Path(folder), name, mesh)
+        name, _, place = word.partition("=")
+        yield from still_faces(Path(place), name, mesh)
     for folder in clips:
         for path in sorted(folder.iterdir()):
             try:

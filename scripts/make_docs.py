@@ -13,7 +13,7 @@ import posixpath
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -170,14 +170,14 @@ def settings_page() -> str:
     documented = _field_docs(SOURCE / "config.py")
     for section in fields(TrainConfig):
         kind = get_type_hints(TrainConfig)[section.name]
-        if not is_dataclass(kind):
+        if not isinstance(kind, type) or not is_dataclass(kind):
             continue
         rows = []
         for item in fields(kind):
             about = documented.get((kind.__name__, item.name), "")
             if not about and str(item.type).startswith("Literal"):
                 about = "One of " + ", ".join(re.findall(r"['\"](\w+)['\"]", str(item.type))) + "."
-            value = item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+            value = _unset(item)
             shown = "`''`" if value == "" else f"`{_plain(value)}`"
             rows.append(f"| `{section.name}.{item.name}` | {shown} | {_cell(about)} |")
         parts += [
@@ -186,6 +186,13 @@ def settings_page() -> str:
             "\n".join(("| key | default | |", "|---|---|---|", *rows)),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _unset(item: Field[Any]) -> Any:
+    """What a setting is where nobody sets it."""
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def _plain(value: Any) -> str:
@@ -201,8 +208,9 @@ def _field_docs(file: Path) -> dict[tuple[str, str], str]:
         if not isinstance(kind, ast.ClassDef):
             continue
         for item, after in zip(kind.body, kind.body[1:], strict=False):
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and is_text:
+            if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 found[kind.name, item.target.id] = " ".join(str(after.value.value).split())
     return found
 

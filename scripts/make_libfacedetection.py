@@ -61,7 +61,9 @@ class Graph:
     def node(self, kind: str, inputs: list[str], output: str = "", **attributes: object) -> str:
         """Any operator."""
         output = output or f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        node = helper.make_node(kind, inputs, [output])
+        node.attribute.extend(helper.make_attribute(*item) for item in sorted(attributes.items()))
+        self.nodes.append(node)
         return output
 
     def constant(self, value: np.ndarray) -> str:
@@ -134,7 +136,7 @@ def build(layers: list[tuple[np.ndarray, np.ndarray]]) -> onnx.ModelProto:
     for level, (x, stride) in enumerate(((fine, 8), (middle, 16), (coarse, 32))):
         name = f"stride{stride}"
         graph.heads(x, level, name)
-        shape = [1, 16, f"height/{stride}", f"width/{stride}"]
+        shape: list[str | int] = [1, 16, f"height/{stride}", f"width/{stride}"]
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3])
     body = helper.make_graph(graph.nodes, "libfacedetection", [image], outputs, graph.constants)

@@ -18,7 +18,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -75,7 +78,7 @@ def write_video(
     """
     reformatter = VideoReformatter()
     with av.open(str(path), "w") as container:
-        stream = None
+        stream: VideoStream | None = None
         for index, frame in enumerate(frames):
             if isinstance(frame, np.ndarray):
                 frame = _stored(frame, rotation_deg, mirrored)
@@ -84,7 +87,7 @@ def write_video(
             else:
                 picture = frame
             if stream is None:
-                stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+                stream = video_stream(container, codec, Fraction(fps).limit_denominator(1001))
                 stream.width, stream.height = picture.width, picture.height
                 stream.pix_fmt = picture.format.name
                 context = stream.codec_context
@@ -108,6 +111,18 @@ def write_video(
     return path
 
 
+def video_stream(container: OutputContainer, codec: str, rate: Fraction) -> VideoStream:
+    """A new stream of ``container``, at ``rate`` pictures a second.
+
+    Raises:
+        TypeError: the encoder ``codec`` makes no pictures.
+    """
+    stream = container.add_stream(codec, rate=rate)
+    if not isinstance(stream, VideoStream):
+        raise TypeError(f"{codec} does not encode video")
+    return stream
+
+
 def display_matrix(rotation_deg: int, mirrored: bool) -> list[int]:
     """The container's 3 x 3 matrix, ``[a b u; c d v; x y w]`` in fixed point.
 
@@ -127,6 +142,8 @@ def write_audio(path: Path, seconds: float = 1.0, codec: str = "aac") -> Path:
     wave = np.sin(np.arange(int(rate * seconds)) * (2 * np.pi * 440 / rate)) * 8000
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
+        if not isinstance(stream, AudioStream):
+            raise TypeError(f"{codec} does not encode audio")
         sound = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
         sound.sample_rate = rate
         sound.pts = 0
@@ -144,7 +161,9 @@ def write_gif_with_alpha(path: Path, count: int = 4, side_px: int = 48) -> Path:
         indices = np.ones((side_px, side_px), np.uint8)
         inset = side_px // 2 - 4 - 2 * index
         indices[inset:-inset, inset:-inset] = 0
-        frames.append(av.VideoFrame.from_ndarray((indices, palette), format="pal8"))
+        # PyAV takes the pair, its stub does not know.
+        frame = av.VideoFrame.from_ndarray((indices, palette), format="pal8")  # type: ignore[arg-type]
+        frames.append(frame)
     return write_video(path, frames, fps=10, codec="gif")
 
 
@@ -202,7 +221,7 @@ def portrait_frames(
             flags=cv2.INTER_AREA,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        yield _lit(image, gain * (1 + light), lift + tint)
+        yield _lit(np.asarray(image, np.uint8), gain * (1 + light), lift + tint)
 
 
 def two_people_frames(

@@ -48,8 +48,8 @@ class FaceSwap:
         mask = np.zeros(portrait.shape[:2], np.float32)
         axes = (int(0.36 * FACE_SIDE_PX), int((0.45 + 0.02 * wave) * FACE_SIDE_PX))
         cv2.ellipse(mask, (int(x), int(y + 6)), axes, 0, 0, 360, 1.0, -1)
-        mask = cv2.GaussianBlur(mask, (0, 0), 4)[..., None]
-        blended = mask * source + (1 - mask) * portrait
+        share = cv2.GaussianBlur(mask, (0, 0), 4)[..., None]
+        blended = share * source + (1 - share) * portrait
         return np.clip(blended, 0, 255).astype(np.uint8)
 
 

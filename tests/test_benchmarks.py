@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 import material
 import table
+import train_loop
 from measure import Cost, Figure, Row, ratio, rounds
 from rows_gpu import GPU_ROWS, gpu_row
 from table import BEGIN, END, ROWS, line, with_lines
@@ -129,3 +133,32 @@ def test_a_long_video_is_a_short_one_over_and_over(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "long.mp4")) as file:
         times = [frame.time for frame in file.decode(video=0)]
     assert times == pytest.approx([n / material.FPS for n in range(4 * material.FPS)], abs=1e-3)
+
+
+def test_the_loop_trains_on_pairs_as_long_as_it_is_told() -> None:
+    setting = train_loop.Setting(
+        "pairs", "test_vit", size_px=64, frames=1, batch=2, steps=2, workers=0
+    )
+    with train_loop._trainer(setting) as trainer:
+        assert len(trainer.train_loader) == setting.batch * setting.steps
+    costs = train_loop.loop_costs(setting, 1)
+    assert set(costs) == {train_loop.LOOP, train_loop.RESIDENT, train_loop.AUGMENT}
+    assert all(cost.wall > 0 for (cost,) in costs.values())
+
+
+def test_a_picture_out_of_a_tar_is_rgb(tmp_path: Path) -> None:
+    red = np.full((4, 6, 3), (255, 0, 0), np.uint8)
+    for name, content in (
+        ("red.png", cv2.imencode(".png", red[..., ::-1])[1].tobytes()),
+        ("words.png", b"no picture"),
+        ("empty.png", b""),
+    ):
+        (tmp_path / name).write_bytes(content)
+    with tarfile.open(tmp_path / "faces.tar", "w") as shard:
+        for file in sorted(tmp_path.glob("*.png")):
+            shard.add(file, file.name)
+    with tarfile.open(tmp_path / "faces.tar") as shard:
+        np.testing.assert_array_equal(material.tar_picture(shard, "red.png"), red)
+        for name in ("words.png", "empty.png"):
+            with pytest.raises(ValueError, match=name):
+                material.tar_picture(shard, name)
