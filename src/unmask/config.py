@@ -229,6 +229,9 @@ class PairsConfig:
     """Side of the crop over the face box, as far as the picture reaches."""
     roll_deg: float = 6.0
     """Standard deviation of the rotation left after the eyes are levelled."""
+    reshape: float = 0.0
+    """Share of the pairs whose face is first given another build by a smooth random warp, alike for
+    both: few authentic faces are learned by heart later."""
     val_pairs: int = 60
     """Validation pairs of every kind that can be made, taught or not."""
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from bank_faces import bank as make_bank
 
+from unmask.augment.blend import FaceCrop
 from unmask.augment.degrade import DegradeConfig
+from unmask.augment.warp import random_flow
 from unmask.data.facebank import FaceBank
+from unmask.data.framing import through
 from unmask.data.pseudo import KIND_NAMES, PairConfig, PairSource, collate, validation_set
 from unmask.errors import DatasetError
 
@@ -102,6 +105,30 @@ def test_fakes_of_the_data_come_with_their_own_source_and_no_mask(bank: FaceBank
         assert np.corrcoef(a, b)[0, 1] < -0.5
     assert rows == {"dfdc/train0", "dfdc/train1", "dfdc/train2"}
     assert not collate([pair], 14).known.any()
+
+
+def test_a_face_of_another_build_is_so_on_both_sides(bank: FaceBank) -> None:
+    plain = PairSource(bank, replace(SMALL, degrade=CLEAN, flip=0.0))
+    built = PairSource(bank, replace(plain.config, reshape=1.0))
+    for i in range(10):
+        before, after = (source._crops(np.random.default_rng(i), 0)[0] for source in (plain, built))
+        assert not np.array_equal(before.image, after.image)
+        pair = built.pair(np.random.default_rng(i), kind="none")
+        np.testing.assert_array_equal(*pair.images)
+        fake_too = built.pair(np.random.default_rng(i), kind="dataset").images
+        assert np.corrcoef(*(side.astype(float).ravel() for side in fake_too))[0, 1] < -0.9
+
+
+def test_landmarks_stay_on_their_spots_of_a_face_of_another_build(bank: FaceBank) -> None:
+    side = 84
+    x, y = np.meshgrid(np.arange(side), np.arange(side))
+    points = bank.landmarks_px[0] * side / bank.image(0).shape[0]
+    told = FaceCrop(np.dstack([x, y, x]).astype(np.uint8), points)  # each pixel tells its place
+    moved = through(told, random_flow(np.random.default_rng(4), side, 0.02 * side, 4))
+    inside = ((points > 9) & (points < side - 9)).all(1)
+    columns, rows = np.rint(moved.points[inside]).astype(int).T
+    assert np.abs(moved.image[rows, columns, :2] - points[inside]).max() < 2
+    assert np.abs(moved.points - points).max() > 2
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unmask.augment.blend import FaceCrop, Moment
 from unmask.augment.opencv import cv2
-from unmask.augment.warp import transform
+from unmask.augment.warp import random_flow, transform, warp
 from unmask.data.landmarks import keypoints_of
 from unmask.faces.align import roll_radians
 from unmask.types import FloatArray, UInt8Array
@@ -23,7 +23,8 @@ BOX_ABOVE_MESH = 0.054
 
 @dataclass(frozen=True)
 class Framing:
-    """Where a crop lies about a face: drawn once a pair, the same for both of it.
+    """Where a crop lies about a face, and what build the face is given: drawn once a pair, the
+    same for both of it.
 
     It imitates `unmask.faces.align` on landmarks, so that a detector meets at work the crops that
     it was trained on.
@@ -34,6 +35,8 @@ class Framing:
     roll_deg: float
     shift: FloatArray
     """``(2,)``, in face boxes."""
+    flow: FloatArray | None = None
+    """``(S, S, 2)``: the crop is read through it (`unmask.augment.warp`); None = as it is."""
 
     @classmethod
     def draw(
@@ -42,6 +45,7 @@ class Framing:
         size_px: int,
         margin: tuple[float, float],
         roll_deg: float,
+        reshape: float = 0.0,
     ) -> Framing:
         """One framing of a training pair.
 
@@ -50,10 +54,16 @@ class Framing:
             size_px: side of the crop.
             margin: range of the crop's side over the face box.
             roll_deg: standard deviation of the rotation left after the face stands upright.
+            reshape: probability of another build.
         """
         shift = rng.normal(0, 0.03, 2) - (0, BOX_ABOVE_MESH)
         roll = float(rng.normal(0, roll_deg))
-        return cls(size_px, float(rng.uniform(*margin)), roll, shift.astype(np.float32))
+        side = float(rng.uniform(*margin))
+        flow = None
+        if reshape > 0 and rng.random() < reshape:
+            strength, cells = rng.uniform(0.006, 0.02), int(rng.integers(3, 6))
+            flow = random_flow(rng, size_px, strength * size_px, cells)
+        return cls(size_px, side, roll, shift.astype(np.float32), flow)
 
     def crop(self, image: UInt8Array, points: FloatArray, move: NDArray[np.float64]) -> FaceCrop:
         """The square crop, eyes level but for the roll; mirrored where the picture ends.
@@ -76,7 +86,17 @@ class Framing:
         way = cv2.INTER_LINEAR if scale < 1.2 else cv2.INTER_CUBIC
         square = (self.size_px, self.size_px)
         out = cv2.warpAffine(image, matrix, square, flags=way, borderMode=cv2.BORDER_REFLECT_101)
-        return FaceCrop(out, transform(points, matrix.astype(np.float32)))
+        face = FaceCrop(out, transform(points, matrix.astype(np.float32)))
+        return face if self.flow is None else through(face, self.flow)
+
+
+def through(face: FaceCrop, flow: FloatArray) -> FaceCrop:
+    """A face read through a flow that is gentle enough not to fold, its landmarks moved along."""
+    points = face.points
+    for _ in range(3):  # what is seen at x was at x + flow(x): find x for every landmark
+        at = cv2.remap(flow, points[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        points = face.points - at[0]
+    return FaceCrop(warp(face.image, flow), points)
 
 
 def moments(rng: np.random.Generator, frames: int) -> list[Moment]:

@@ -128,6 +128,7 @@ def pair_loaders(
         together=settings.together,
         margin=settings.margin,
         roll_deg=settings.roll_deg,
+        reshape=settings.reshape,
         patch_px=config.clip.size_px // cells,
         seed=config.loop.seed,
     )

@@ -45,6 +45,7 @@ class PairConfig:
     together: bool = PairsConfig.together
     margin: tuple[float, float] = PairsConfig.margin
     roll_deg: float = PairsConfig.roll_deg
+    reshape: float = PairsConfig.reshape
     flip: float = 0.5
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     patch_px: int = 14
@@ -227,7 +228,7 @@ class PairSource:
 
     def _framing(self, rng: np.random.Generator) -> Framing:
         config = self.config
-        return Framing.draw(rng, config.size_px, config.margin, config.roll_deg)
+        return Framing.draw(rng, config.size_px, config.margin, config.roll_deg, config.reshape)
 
     def _dataset_pair(
         self, rng: np.random.Generator, row: int | None
