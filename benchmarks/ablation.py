@@ -4,7 +4,7 @@ Every run is of as many steps, with the same seed, on the same bank of faces, an
 the same pairs: of every kind and from every collection, whether it was taught or not. A kind (a
 collection) that is left out of training is so an unseen one. Runs lie in folders of their own; a
 finished one is skipped and one that was interrupted goes on, so the same command can be given
-again. The table goes between two marks of docs/results.md.
+again. The table goes between two marks of docs/results.md, named after the file of variants.
 
     python benchmarks/ablation.py faces.npz --config configs/unmask-base.yaml --steps 1500 \\
         --out runs/ablation --data people=STORE --data clips=STORE:val --write docs/results.md
@@ -33,7 +33,6 @@ from unmask.verbs.evaluate import score_split
 from unmask.verbs.scorer import open_scorer
 from unmask.verbs.train import train
 
-BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 VARIANTS = Path(__file__).with_suffix(".yaml")
 RESULT = "ablation.json"
 
@@ -216,17 +215,18 @@ def _cell(found: Tree | None) -> str:
     return text if found.get("taught", True) else f"*{text}*"
 
 
-def write_between(page: Path, text: str) -> None:
-    """Put the tables between the marks of a page.
+def write_between(page: Path, name: str, text: str) -> None:
+    """Put the tables between the marks of this name on a page.
 
     Raises:
         ValueError: the page has no marks.
     """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     whole = page.read_text(encoding="utf-8")
-    if whole.count(BEGIN) != 1 or whole.count(END) != 1:
-        raise ValueError(f"{page} needs the lines {BEGIN} and {END}, once each")
-    before, rest = whole.split(BEGIN)
-    write_text(page, f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise ValueError(f"{page} needs the lines {begin} and {end}, once each")
+    before, rest = whole.split(begin)
+    write_text(page, f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
 def _place(word: str) -> tuple[str, str, str]:
@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Tree]:
         text = tables(results, options)
         write_text(options.out / "ablation.md", text + "\n")
         if options.write:
-            write_between(options.write, text)
+            write_between(options.write, options.variants.stem, text)
     print(tables(results, options))
     return results
 

@@ -44,7 +44,9 @@ def test_each_change_is_trained_once_and_ends_in_the_page(ablation: Any, tmp_pat
     bank().save(tmp_path / "faces.npz")
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     page = tmp_path / "results.md"
-    page.write_text(f"# Before\n\n{ablation.BEGIN}\nold\n{ablation.END}\n\n# After\n")
+    others = "<!-- ablation_temporal: begin -->\nkept\n<!-- ablation_temporal: end -->"
+    marked = "<!-- ablation: begin -->\nold\n<!-- ablation: end -->"
+    page.write_text(f"# Before\n\n{marked}\n\n{others}\n\n# After\n")
     words = [
         str(tmp_path / "faces.npz"), "--config", str(tmp_path / "recipe.yaml"), "--steps", "2",
         "--out", str(tmp_path / "runs"), "--write", str(page),
@@ -64,6 +66,7 @@ def test_each_change_is_trained_once_and_ends_in_the_page(ablation: Any, tmp_pat
     assert text.startswith("# Before\n")
     assert text.endswith("# After\n")
     assert "old" not in text
+    assert others in text
     head, unseen = (
         next(line for line in text.splitlines() if line.startswith(f"| {name} |")).split(" | ")
         for name in ("changed", UNSEEN)
@@ -89,7 +92,8 @@ def test_what_is_left_out_is_every_member_once(ablation: Any, tmp_path: Path) ->
         assert set(config.pairs.sources) == set(base.pairs.sources) - {source}
     assert load(None, found["without pairing"].words).pairs.together is False
     assert len({variant.folder for variant in found.values()}) == len(found)
-    for variant in found.values():
+    temporal = ablation.variants(ablation.VARIANTS.with_stem("ablation_temporal"), base)
+    for variant in (*found.values(), *temporal):
         load(ROOT / "configs" / "unmask-base.yaml", variant.words)  # every word is a setting
     bad = tmp_path / "bad.yaml"
     bad.write_text("- {words: [a]}")
@@ -122,5 +126,5 @@ def test_a_page_without_marks_is_left_alone(ablation: Any, tmp_path: Path) -> No
     page = tmp_path / "page.md"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="once each"):
-        ablation.write_between(page, json.dumps({}))
+        ablation.write_between(page, "ablation", json.dumps({}))
     assert page.read_text() == "nothing"
