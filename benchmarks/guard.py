@@ -120,7 +120,7 @@ def beyond(found: tuple[float, ...], clean: tuple[float, ...]) -> bool:
 def main() -> None:
     """Print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", help="a file or a bundled name")
     parser.add_argument("store", type=Path)
     parser.add_argument("--crops", type=int, default=240)
     options = parser.parse_args()

@@ -10,6 +10,7 @@ from skimage.data import astronaut
 from unmask.errors import ModelError
 from unmask.scoring import Calibration, Familiarity, Guard, GuardLimits, fit_familiarity
 from unmask.scoring.pose import pose
+from unmask.scoring.sharpness import look
 from unmask.types import Clip
 
 FRONT = np.array([(70, 80), (130, 80), (100, 115), (78, 145), (122, 145)], np.float32)
@@ -33,6 +34,11 @@ def clip(image: np.ndarray, size_px: float = 120.0, points: np.ndarray = FRONT) 
     )
 
 
+def lit(brightness: float) -> np.ndarray:
+    """The face with so much light that a tenth of it exceeds this luma."""
+    return crop(brightness / look(crop()).brightness)
+
+
 def profile() -> np.ndarray:
     """Both eyes near each other, the nose beside them."""
     return np.array([(118, 80), (130, 80), (146, 112), (122, 145), (130, 145)], np.float32)
@@ -45,6 +51,8 @@ def profile() -> np.ndarray:
         (clip(crop(0.5)), ""),
         (clip(crop(), size_px=20.0), "face_too_small"),
         (clip(crop(0.05)), "face_dark"),
+        (clip(lit(38)), "face_dark"),
+        (clip(lit(45)), ""),
         (clip(crop(6.0)), "face_overexposed"),
         (clip(crop(blur_share=0.07)), "face_blurry"),
         (clip(crop(), points=profile()), "face_turned"),

@@ -45,9 +45,9 @@ class GuardLimits:
     min_sharpness: float = 0.0075
     """See `unmask.scoring.sharpness`. The default refuses a blur of about 2 % of the face's
     width."""
-    min_brightness: float = 25.0
+    min_brightness: float = 40.0
     """Luma, 0-255, of the face's lit parts; see `unmask.scoring.sharpness.Look`."""
-    max_glare: float = 0.7
+    max_glare: float = 0.3
     """Share of the face that is as good as white, 0-1."""
     max_yaw_deg: float = 60.0
     """To either side; see `unmask.scoring.pose`. Roll has no limit: crops are levelled."""
