@@ -215,6 +215,10 @@ class PairsConfig:
         }
     )  # fmt: skip
     """Relative weights of the kinds; leave one out to keep it for validation."""
+    first_kinds: dict[str, float] = field(default_factory=dict)
+    """Other weights for the first ``first_epochs`` epochs: a network that never saw a forgery
+    learns sooner from kinds that are easier to see."""
+    first_epochs: int = 0
     sources: dict[str, float] = field(
         default_factory=lambda: {"dfdc": 0.4, "portraits": 0.27, "wide": 0.1, "clips": 0.23}
     )

@@ -12,6 +12,7 @@ from bank_faces import face
 from unmask.config import PairsConfig, TrainConfig, from_dict
 from unmask.data.facebank import FaceBank
 from unmask.data.pairs import pair_loaders
+from unmask.errors import ConfigError
 from unmask.types import FAKE
 
 CPU = torch.device("cpu")
@@ -45,6 +46,37 @@ def test_a_killed_run_sees_the_batches_that_it_lost(bank: FaceBank, tmp_path: Pa
     assert straight[0].patches is not None
     assert straight[0].patches.target.shape == (4, 2, 1, 6, 6)
     assert straight[0].patches.known.all()
+
+
+def test_the_first_epochs_may_hold_other_kinds(bank: FaceBank, tmp_path: Path) -> None:
+    tree = _tree()
+    tree["pairs"] = {**tree["pairs"], "first_kinds": {"rerender": 1.0}, "first_epochs": 2}
+    train, _ = pair_loaders(bank, from_dict(TrainConfig, tree), CPU, tmp_path / "val.npz")
+    plain, _ = pair_loaders(bank, CONFIG, CPU, tmp_path / "val.npz")
+    for epoch, alike in ((0, False), (1, False), (2, True), (7, True)):
+        one, other = (next(iter(loader.batches(epoch, 4))) for loader in (train, plain))
+        assert torch.equal(one.clips, other.clips) == alike
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ({"kinds": {"sbj": 1.0}}, "no kind 'sbj'"),
+        ({"first_kinds": {"sbj": 1.0}}, "no kind 'sbj'"),
+        ({"kinds": {"sbi": 0.0}}, "above 0"),
+        ({"kinds": {"sbi": 1.0, "swap": -1.0}}, "above 0"),
+        ({"sources": {"portraits": 0.0}}, "above 0"),
+        ({"first_epochs": 3}, "'pairs.first_kinds'"),
+    ],
+)
+def test_weights_that_draw_nothing_are_told(
+    bank: FaceBank, tmp_path: Path, pairs: dict[str, object], words: str
+) -> None:
+    tree = _tree()
+    tree["pairs"] = {**tree["pairs"], **pairs}
+    with pytest.raises(ConfigError, match=words) as caught:
+        pair_loaders(bank, from_dict(TrainConfig, tree), CPU, tmp_path / "val.npz")
+    assert caught.value.hint
 
 
 def test_the_ranks_together_make_the_pairs_of_one_process(bank: FaceBank, tmp_path: Path) -> None:

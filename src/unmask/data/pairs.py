@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from unmask.augment.blend import KINDS
 from unmask.augment.opencv import cv2
 from unmask.clips import ClipRef
-from unmask.config import TrainConfig
+from unmask.config import PairsConfig, TrainConfig
 from unmask.data import pseudo
 from unmask.data.facebank import FaceBank
 from unmask.data.loader import Batch, ClipItem, ClipLoader
 from unmask.data.pseudo import DATASET, KIND_NAMES, PairConfig, PairSource
 from unmask.data.stages import StageClock
+from unmask.errors import ConfigError
 from unmask.machine import end_with_parent
 from unmask.models import PatchTargets
 from unmask.types import FAKE, REAL, VideoRecord
@@ -41,6 +43,8 @@ class PairLoader:
         *,
         workers: int,
         authentic: Mapping[str, int],
+        first: PairSource | None = None,
+        first_epochs: int = 0,
     ) -> None:
         """Batches from ``source`` on ``device``.
 
@@ -50,9 +54,12 @@ class PairLoader:
             workers: processes that make them; 0 = this one.
             authentic: faces to train on by the collection that they are from; each of those whose
                 collection is drawn from stands for one pair of an epoch.
+            first: makes the pairs of the first epochs instead.
+            first_epochs: how many these are.
         """
         self.clock = StageClock(device)
         self._source, self._device, self._workers = source, device, workers
+        self._first, self._first_epochs = first or source, first_epochs
         drawn = source.config.sources
         self._idle = sorted(name for name in authentic if not drawn.get(name))
         self._authentic = sum(n for name, n in authentic.items() if name not in self._idle)
@@ -65,7 +72,8 @@ class PairLoader:
     ) -> Iterator[Batch]:
         """See `unmask.data.loader.TrainingData.batches`; goes on as long as it is asked."""
         pairs = max(1, batch_size // (2 * world))
-        steps = _Steps(self._source, pairs, epoch, rank)
+        source = self._first if epoch < self._first_epochs else self._source
+        steps = _Steps(source, pairs, epoch, rank)
         loader = DataLoader(
             steps,
             batch_size=None,
@@ -117,9 +125,11 @@ def pair_loaders(
     ``cells`` x ``cells`` patches.
 
     Raises:
+        ConfigError: weights that draw nothing, or a kind that there is not.
         DatasetError: the bank lacks faces of a split.
     """
     settings = config.pairs
+    _check(settings)
     train = PairConfig(
         size_px=config.clip.size_px,
         frames=config.clip.frames,
@@ -145,11 +155,36 @@ def pair_loaders(
         seed=1,
     )
     authentic = Counter(bank.source[(bank.label == REAL) & (bank.split == "train")].tolist())
+    first = replace(train, kinds=settings.first_kinds) if settings.first_kinds else None
     loader = PairLoader(
-        PairSource(bank, train), device, workers=config.data.workers, authentic=authentic
+        PairSource(bank, train),
+        device,
+        workers=config.data.workers,
+        authentic=authentic,
+        first=PairSource(bank, first) if first else None,
+        first_epochs=settings.first_epochs,
     )
     fixed = pseudo.validation_set(bank, val, settings.val_pairs, kept)
     return loader, _validation_loader(fixed, bank, device)
+
+
+def _check(settings: PairsConfig) -> None:
+    kinds = {"kinds": settings.kinds, "first_kinds": settings.first_kinds}
+    for name, weights in kinds.items():
+        if unknown := sorted(set(weights) - set(KIND_NAMES)):
+            raise ConfigError(
+                f"'pairs.{name}': there is no kind '{unknown[0]}'.",
+                hint=f"Known: {', '.join(KIND_NAMES)}.",
+            )
+    drawn = {"kinds": settings.kinds, "sources": settings.sources}
+    if settings.first_epochs:
+        drawn["first_kinds"] = settings.first_kinds
+    for name, weights in drawn.items():
+        if min(weights.values(), default=0) < 0 or max(weights.values(), default=0) <= 0:
+            raise ConfigError(
+                f"'pairs.{name}': the weights must be 0 or more, and one of them above 0.",
+                hint=f"Give pairs.{name} a weight above 0 for what is to be drawn.",
+            )
 
 
 class _Steps(Dataset[pseudo.Batch]):
