@@ -248,7 +248,7 @@ def read_portraits(folder: Path | None, count: int) -> list[Portrait]:
         with tarfile.open(folder / row["shard"]) as shard:
             image = material.tar_picture(shard, row["file"])
         x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
-        portraits.append((np.ascontiguousarray(image), (x0, y0, x1, y1)))
+        portraits.append((image, (x0, y0, x1, y1)))
     return portraits
 
 

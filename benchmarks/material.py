@@ -62,10 +62,12 @@ def tar_picture(shard: tarfile.TarFile, member: str | tarfile.TarInfo) -> Image:
     """
     file = shard.extractfile(member)
     content = b"" if file is None else file.read()
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    image = (
+        cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    )
     if image is None:
         raise ValueError(f"no picture in {shard.name!r}: {member}")
-    return np.asarray(image[..., ::-1], np.uint8)
+    return np.asarray(image, np.uint8)
 
 
 def dataset(folder: Path, videos: int, size_px: tuple[int, int] = (1280, 720)) -> Path:

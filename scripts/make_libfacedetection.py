@@ -14,6 +14,7 @@ import ctypes
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -58,12 +59,10 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, inputs: list[str], output: str = "", **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         """Any operator."""
         output = output or f"{kind.lower()}{len(self.nodes)}"
-        node = helper.make_node(kind, inputs, [output])
-        node.attribute.extend(helper.make_attribute(*item) for item in sorted(attributes.items()))
-        self.nodes.append(node)
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def constant(self, value: np.ndarray) -> str:

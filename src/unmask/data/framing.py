@@ -58,12 +58,12 @@ class Framing:
         """
         shift = rng.normal(0, 0.03, 2) - (0, BOX_ABOVE_MESH)
         roll = float(rng.normal(0, roll_deg))
-        side = float(rng.uniform(*margin))
+        side_over_box = float(rng.uniform(*margin))
         flow = None
         if reshape > 0 and rng.random() < reshape:
             strength, cells = rng.uniform(0.006, 0.02), int(rng.integers(3, 6))
             flow = random_flow(rng, size_px, strength * size_px, cells)
-        return cls(size_px, side, roll, shift.astype(np.float32), flow)
+        return cls(size_px, side_over_box, roll, shift.astype(np.float32), flow)
 
     def crop(self, image: UInt8Array, points: FloatArray, move: NDArray[np.float64]) -> FaceCrop:
         """The square crop, eyes level but for the roll; mirrored where the picture ends.

@@ -140,7 +140,7 @@ def write(record: Record, path: Path) -> None:
 
 
 def join(record: Record, members: Sequence[Model]) -> Ensemble:
-    """The members, in the record's order, as one model.
+    """The members as one model.
 
     Raises:
         ModelError: ``model_mismatch``: they look at different crops.
@@ -170,9 +170,9 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
                 "name": m.name,
                 "version": m.version,
                 "weights_sha256": m.sha256,
-                "mirrored": told.mirrored,
+                "mirrored": isinstance(m, Mirrored),
             }
-            for m, told in zip(members, record.members, strict=True)
+            for m in members
         ],
         "calibration": record.calibration,
         "limitations": list(limits),
@@ -186,10 +186,7 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
         metadata=about,
         device=first.device,
         threads=first.threads,
-        members=tuple(
-            Mirrored.of(model) if told.mirrored else model
-            for model, told in zip(members, record.members, strict=True)
-        ),
+        members=tuple(members),
     )
 
 

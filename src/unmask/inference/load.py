@@ -7,6 +7,7 @@ from pathlib import Path
 from unmask import weights
 from unmask.errors import ModelError
 from unmask.inference import ensemble
+from unmask.inference.mirror import Mirrored
 from unmask.inference.model import TASK, Model
 from unmask.inference.session import open_onnx, runs_on_gpu
 from unmask.machine import usable_cores
@@ -32,7 +33,10 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
     if path.suffix != ensemble.SUFFIX:
         return open_onnx(path, threads, device)
     record = ensemble.read(path)
-    members = [load_model(m.model, threads=threads, device=device) for m in record.members]
+    members = []
+    for member in record.members:
+        opened = load_model(member.model, threads=threads, device=device)
+        members.append(Mirrored.of(opened) if member.mirrored else opened)
     return ensemble.join(record, members)
 
 
