@@ -236,6 +236,9 @@ class PairsConfig:
     reshape: float = 0.0
     """Share of the pairs whose face is first given another build by a smooth random warp, alike for
     both: few authentic faces are learned by heart later."""
+    harsh: float = 0.0
+    """Share of the pairs that are degraded to the utmost (low light, strong noise, a quarter of the
+    size, JPEG down to 15, H.264 up to CRF 41), so that these are not taken for traces."""
     val_pairs: int = 60
     """Validation pairs of every kind that can be made, taught or not."""
 

@@ -27,6 +27,7 @@ STEPS = (
     "jpeg",
     "h264",
     "final_jpeg",
+    "low_light",
 )
 
 
@@ -51,6 +52,23 @@ def test_each_step_changes_the_picture_and_keeps_its_size(name: str, portrait: F
         assert psnr(out, portrait.image) == pytest.approx(psnr(twin, portrait.image), abs=0.7)
     else:
         np.testing.assert_array_equal(out, twin)
+
+
+def test_low_light_leaves_the_draws_of_everything_else(portrait: FaceCrop) -> None:
+    usual, dark = DegradeConfig(noise=1.0), DegradeConfig(noise=1.0, low_light=1.0)
+    for seed in range(6):
+        a, b = (Degradation(c, np.random.default_rng(seed), 128) for c in (usual, dark))
+        assert (a.noise, a.jpeg, a.crf, a.coded_px) == (b.noise, b.jpeg, b.crf, b.coded_px)
+        [[seen_a]], [[seen_b]] = a([[portrait.image]]), b([[portrait.image]])
+        assert seen_b.mean() < 0.95 * seen_a.mean()
+
+
+def test_harsh_loses_more(portrait: FaceCrop) -> None:
+    def loss(config: DegradeConfig) -> float:
+        made = [Degradation(config, np.random.default_rng(i), 128) for i in range(24)]
+        return float(np.mean([psnr(one([[portrait.image]])[0][0], portrait.image) for one in made]))
+
+    assert loss(DegradeConfig.harsh()) < loss(DegradeConfig()) - 2
 
 
 def test_one_draw_gives_one_result(portrait: FaceCrop) -> None:

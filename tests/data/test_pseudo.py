@@ -119,6 +119,18 @@ def test_a_face_of_another_build_is_so_on_both_sides(bank: FaceBank) -> None:
         assert np.corrcoef(*(side.astype(float).ravel() for side in fake_too))[0, 1] < -0.9
 
 
+def test_a_pair_is_harshly_degraded_on_both_sides(bank: FaceBank) -> None:
+    plain = PairSource(bank, SMALL)
+    harsh = PairSource(bank, replace(SMALL, harsh=1.0))
+    for i in range(8):
+        before, pair = (one.pair(np.random.default_rng(i), kind="none") for one in (plain, harsh))
+        assert not np.array_equal(before.images, pair.images)
+        # Shared but for H.264, which codes both in one picture.
+        light, contrast = pair.images.mean((1, 2, 3, 4)), pair.images.std((1, 2, 3, 4))
+        assert light[0] == pytest.approx(light[1], abs=2)
+        assert contrast[0] == pytest.approx(contrast[1], rel=0.1)
+
+
 def test_landmarks_stay_on_their_spots_of_a_face_of_another_build(bank: FaceBank) -> None:
     side = 84
     x, y = np.meshgrid(np.arange(side), np.arange(side))

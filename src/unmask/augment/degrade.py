@@ -48,12 +48,27 @@ class DegradeConfig:
     """At most this many pictures in the group that a still is coded at the end of."""
     final_jpeg: float = 0.1
     """Probability of one more JPEG at full size (quality 60-98)."""
+    low_light: float = 0.0
+    light: tuple[float, float] = (0.35, 0.85)
+    """What is left of the light; noise comes after it, as in a camera."""
 
     @classmethod
     def off(cls) -> DegradeConfig:
         """Nothing at all (for validation on clean pairs, and for tests)."""
         zero = {f.name: 0.0 for f in fields(cls) if f.type == "float"}
         return cls(**zero)  # type: ignore[arg-type]
+
+    @classmethod
+    def harsh(cls) -> DegradeConfig:
+        """The worst that still shows a face: a dark room's grain, small pictures, many times coded."""
+        return cls(
+            low_light=0.35, noise=0.5, noise_sigma=(4.0, 16.0), blur=0.2, rescale=0.6,
+            scale=(0.22, 0.6), jpeg_quality=(15, 50), h264_crf=(28, 41),
+        )  # fmt: skip
+
+
+# Only where they can happen, so that the draws of everything else stay what they were.
+_DRAWN_LAST = ("low_light", "light")
 
 
 class Degradation:
@@ -68,7 +83,7 @@ class Degradation:
     def __init__(self, config: DegradeConfig, rng: np.random.Generator, size_px: int) -> None:
         self.size_px = size_px
         self._noise_seed = int(rng.integers(2**31))
-        p = {f.name: rng.random() for f in fields(config)}
+        p = {f.name: rng.random() for f in fields(config) if f.name not in _DRAWN_LAST}
         self.table = tone.draw_table(rng, 20, 0.15, 0.25) if p["colour"] < config.colour else None
         hsv = p["hue_saturation"] < config.hue_saturation
         self.hsv = tone.draw_hsv_table(rng, 5, 0.5, 0.15) if hsv else None
@@ -98,6 +113,8 @@ class Degradation:
         self.swap_sides = bool(rng.random() < 0.5)
         final = p["final_jpeg"] < config.final_jpeg
         self.final = int(rng.integers(60, 99)) if final else 0
+        dark = config.low_light > 0 and rng.random() < config.low_light
+        self.light = rng.uniform(*config.light) if dark else 1.0
 
     def __call__(self, clips: list[list[UInt8Array]]) -> list[list[UInt8Array]]:
         """The clips, degraded alike.
@@ -128,6 +145,8 @@ class Degradation:
     def _before(self, image: UInt8Array, noise: UInt8Array | None) -> UInt8Array:
         if self.table is not None:
             image = cv2.LUT(image, self.table)
+        if self.light < 1:
+            image = cv2.convertScaleAbs(image, alpha=self.light)
         if self.hsv is not None:
             image = tone.apply_hsv(image, self.hsv)
         if self.gray:

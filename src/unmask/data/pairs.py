@@ -139,6 +139,7 @@ def pair_loaders(
         margin=settings.margin,
         roll_deg=settings.roll_deg,
         reshape=settings.reshape,
+        harsh=settings.harsh,
         patch_px=config.clip.size_px // cells,
         seed=config.loop.seed,
     )

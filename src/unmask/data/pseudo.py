@@ -46,6 +46,7 @@ class PairConfig:
     margin: tuple[float, float] = PairsConfig.margin
     roll_deg: float = PairsConfig.roll_deg
     reshape: float = PairsConfig.reshape
+    harsh: float = PairsConfig.harsh
     flip: float = 0.5
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     patch_px: int = 14
@@ -167,7 +168,9 @@ class PairSource:
             forged = self._forge(rng, row, kind)
             authentic, fake = [f.authentic for f in forged], [f.fake for f in forged]
             mask = np.stack([f.mask for f in forged])
-        images = np.array(Degradation(config.degrade, rng, config.size_px)([authentic, fake]))
+        harsh = config.harsh > 0 and rng.random() < config.harsh
+        degrade = DegradeConfig.harsh() if harsh else config.degrade
+        images = np.array(Degradation(degrade, rng, config.size_px)([authentic, fake]))
         if rng.random() < config.flip:
             images = images[:, :, :, ::-1]
             mask = None if mask is None else mask[:, :, ::-1]
