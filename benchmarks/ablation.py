@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from page import put
 from pairs import auc, auc_by_kind, score
 from unmask.config import TrainConfig, load
 from unmask.data.facebank import FaceBank
@@ -215,20 +216,6 @@ def _cell(found: Tree | None) -> str:
     return text if found.get("taught", True) else f"*{text}*"
 
 
-def write_between(page: Path, name: str, text: str) -> None:
-    """Put the tables between the marks of this name on a page.
-
-    Raises:
-        ValueError: the page has no marks.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    whole = page.read_text(encoding="utf-8")
-    if whole.count(begin) != 1 or whole.count(end) != 1:
-        raise ValueError(f"{page} needs the lines {begin} and {end}, once each")
-    before, rest = whole.split(begin)
-    write_text(page, f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
-
-
 def _place(word: str) -> tuple[str, str, str]:
     """``NAME=STORE`` or ``NAME=STORE:SPLIT``."""
     name, equals, rest = word.partition("=")
@@ -269,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Tree]:
         text = tables(results, options)
         write_text(options.out / "ablation.md", text + "\n")
         if options.write:
-            write_between(options.write, options.variants.stem, text)
+            page = options.write.read_text(encoding="utf-8")
+            write_text(options.write, put(page, options.variants.stem, text))
     print(tables(results, options))
     return results
 

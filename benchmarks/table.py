@@ -25,10 +25,10 @@ import rows_detect
 import rows_training
 from measure import Figure, Row, wait_without_spinning
 from options import Options
+from page import inside, put
 from rows_gpu import GPU_ROWS, gpu_row
 from unmask.files import write_text
 
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 HEAD = (
     "| row | what | limit or rival | target | measured | processor | met | date |\n"
     "|---|---|---|---|---|---|---|---|"
@@ -103,14 +103,11 @@ def with_lines(document: str, lines: dict[str, str]) -> str:
     Raises:
         ValueError: the document lacks the marks.
     """
-    before, begin, rest = document.partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document must hold {BEGIN} and {END}")
-    kept = {text.split("|")[1].strip(): text for text in table.splitlines() if text[:2] == "| "}
+    table = inside(document, "table").splitlines()
+    kept = {text.split("|")[1].strip(): text for text in table if text[:2] == "| "}
     empty = "| {} |  |  |  | not measured yet |  |  |  |"
     rows = [lines.get(name) or kept.get(name) or empty.format(name) for name in (*ROWS, *GPU_ROWS)]
-    return f"{before}{BEGIN}\n{facts()}\n\n{HEAD}\n" + "\n".join(rows) + f"\n{END}{after}"
+    return put(document, "table", "\n".join([facts(), "", HEAD, *rows]))
 
 
 def facts() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -120,11 +119,3 @@ def test_the_table_marks_what_was_not_taught_and_what_cannot_be_compared(ablatio
     assert row in text
     assert ablation._place("clips=a/b:val") == ("clips", "a/b", "val")
     assert ablation._place("clips=a/b") == ("clips", "a/b", "test")
-
-
-def test_a_page_without_marks_is_left_alone(ablation: Any, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("nothing")
-    with pytest.raises(ValueError, match="once each"):
-        ablation.write_between(page, "ablation", json.dumps({}))
-    assert page.read_text() == "nothing"

@@ -15,8 +15,9 @@ import material
 import table
 import train_loop
 from measure import Cost, Figure, Row, ratio, rounds
+from page import inside, put
 from rows_gpu import GPU_ROWS, gpu_row
-from table import BEGIN, END, ROWS, line, with_lines
+from table import ROWS, line, with_lines
 
 ROOT = Path(__file__).parents[1]
 CELLS = 8
@@ -64,11 +65,12 @@ def test_a_target_is_met_or_not(sense: str, value: float, holds: bool, met: bool
 def test_only_the_measured_lines_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "facts", lambda: "facts of today")  # the load changes
     old = [line(Row(name, "what", "limit", "<=", 1)) for name in ("detect", "hour")]
-    document = "\n".join(["before", BEGIN, "facts of old", *old, END, "after"])
+    begin, end = "<!-- table: begin -->", "<!-- table: end -->"
+    document = "\n".join(["before", begin, "facts of old", *old, end, "after"])
     new = line(Row("hour", "what", "limit", "<=", 6, wall=Figure(2.4, 2.1, 2.8)))
     changed = with_lines(document, {"hour": new})
-    assert changed.startswith(f"before\n{BEGIN}\n")
-    assert changed.endswith(f"{END}\nafter")
+    assert changed.startswith(f"before\n{begin}\n")
+    assert changed.endswith(f"{end}\nafter")
     assert old[0] in changed
     assert old[1] not in changed
     assert "2.40x (2.10x to 2.80x)" in new
@@ -76,8 +78,17 @@ def test_only_the_measured_lines_change(monkeypatch: pytest.MonkeyPatch) -> None
     assert "facts of today" in changed
     assert "| rival |  |  |  | not measured yet |" in changed
     assert with_lines(changed, {"hour": new}) == changed
-    with pytest.raises(ValueError, match="must hold"):
-        with_lines("no marks", {})
+
+
+def test_a_part_of_a_page_is_found_by_its_marks_and_the_rest_stays() -> None:
+    page = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n<!-- y: begin -->\n<!-- y: end -->\n"
+    written = put(page, "x", "new")
+    assert inside(page, "x") == "old"
+    assert inside(written, "x") == "new"
+    assert put(written, "x", "old").split() == page.split()
+    for lacking in ("no marks", page + page):
+        with pytest.raises(ValueError, match="once each"):
+            put(lacking, "x", "new")
 
 
 def test_rows_of_a_gpu_are_open_until_its_file_is_given(tmp_path: Path) -> None:
@@ -100,8 +111,8 @@ def test_rows_of_a_gpu_are_open_until_its_file_is_given(tmp_path: Path) -> None:
 
 
 def test_the_document_has_every_row() -> None:
-    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition(BEGIN)[2]
-    rows = [cells(text) for text in page.partition(END)[0].splitlines() if text[:2] == "| "]
+    told = inside((ROOT / "docs" / "performance.md").read_text(encoding="utf-8"), "table")
+    rows = [cells(text) for text in told.splitlines() if text[:2] == "| "]
     assert [row[0] for row in rows[1:]] == [*ROWS, *GPU_ROWS]
     assert {len(row) for row in rows} == {CELLS}
 

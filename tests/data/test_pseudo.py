@@ -201,7 +201,7 @@ def test_a_validation_set_is_kept_and_remade_when_asked_for_another(
 
 def test_what_cannot_be_made_is_told(bank: FaceBank) -> None:
     with pytest.raises(ValueError, match="beard"):
-        PairSource(bank, replace(SMALL, kinds={"beard": 1}))
+        PairSource(bank, SMALL).pair(np.random.default_rng(0), kind="beard")
     with pytest.raises(DatasetError) as nothing:
         PairSource(bank, replace(SMALL, split="test"))
     assert nothing.value.code == "dataset_empty"

@@ -60,7 +60,7 @@ class DegradeConfig:
 
     @classmethod
     def harsh(cls) -> DegradeConfig:
-        """The worst that still shows a face: a dark room's grain, small pictures, many times coded."""
+        """The worst that still shows a face: a dark room's grain, small and coarsely coded."""
         return cls(
             low_light=0.35, noise=0.5, noise_sigma=(4.0, 16.0), blur=0.2, rescale=0.6,
             scale=(0.22, 0.6), jpeg_quality=(15, 50), h264_crf=(28, 41),

@@ -74,7 +74,7 @@ def probe_batch_size(config: TrainConfig, store: Path) -> int:
     train = _loader(fabric, config, ClipStore.open(store), "train")
     model = build(config.model, config.clip.size_px)
     trainer = Trainer(fabric, config, model, train, train, Path())
-    return trainer._find_batch_size()
+    return trainer.find_batch_size()
 
 
 def calibrate(fabric: Fabric, val: ClipLoader, run: Path) -> Calibration:

@@ -89,7 +89,7 @@ class Trainer:
         self._resume()
         loop = self.config.loop
         if not self.state.batch_size:
-            self.state.batch_size = loop.batch_size or self._find_batch_size()
+            self.state.batch_size = loop.batch_size or self.find_batch_size()
         self.micro = math.ceil(self.state.batch_size / self.fabric.world_size)
         if self.state.amp_memory is None and self._is_mixed_on_one_gpu():
             self.state.amp_memory = self._compare_memory()
@@ -366,7 +366,7 @@ class Trainer:
 
     # ---------------------------------------------------------------- small things
 
-    def _find_batch_size(self) -> int:
+    def find_batch_size(self) -> int:
         """Try growing batches of real clips; weights and gradients are left as they were."""
         loader, world = self.train_loader, self.fabric.world_size
         before = {name: value.clone() for name, value in self.plain_model.state_dict().items()}

@@ -63,7 +63,6 @@ def calibrate(
         name: of the model, if it is to have another.
         version: of the model, if it is to have another.
         out: the ``.pth`` or ``.json`` to write; by default the one that was read.
-
         conditions: keys of `unmask.augment.conditions`, under which every video counts once more:
             the threshold then keeps its promise for videos that were uploaded and compressed, too.
 
