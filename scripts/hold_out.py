@@ -20,7 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from unmask.data.facebank import recording_split
+from unmask.data.facebank import manifest_rows, recording_split
+from unmask.errors import DatasetError
 
 Cells = dict[str, str]
 
@@ -34,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.out.exists():
         parser.error(f"{options.out} is there already: name a new folder")
-    rows = hold_out(options.data, options.out, RULES[options.what])
+    try:
+        rows = hold_out(options.data, options.out, RULES[options.what], COLUMNS[options.what])
+    except DatasetError as error:
+        parser.exit(2, f"[{error.code}] {error}\n")
     for (split, label), count in sorted(Counter((r["split"], r["label"]) for r in rows).items()):
         print(f"{split} {label}: {count}")
 
@@ -64,12 +68,25 @@ RULES: dict[str, Callable[[Cells], str | None]] = {
     "people": all_people,
     "clips": unseen_recordings,
 }
+COLUMNS = {
+    "stills": ("file", "label", "split", "identity_group"),
+    "people": ("file", "label", "split"),
+    "clips": ("file", "label"),
+}
 
 
-def hold_out(data: Path, out: Path, rule: Callable[[Cells], str | None]) -> list[Cells]:
-    """Write ``out``; the rows that it holds, each with its new split."""
-    with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        chosen = [{**row, "split": split} for row in csv.DictReader(file) if (split := rule(row))]
+def hold_out(
+    data: Path, out: Path, rule: Callable[[Cells], str | None], columns: Sequence[str]
+) -> list[Cells]:
+    """Write ``out``; the rows that it holds, each with its new split.
+
+    Raises:
+        DatasetError: no manifest with these columns, or no row that is to be held out.
+    """
+    rows = manifest_rows(data, *columns)
+    chosen = [{**row, "split": split} for row in rows if (split := rule(row))]
+    if not chosen:
+        raise DatasetError(f"{data} has no row that is to be held out.", code="dataset_empty")
     out.mkdir(parents=True)
     for top in sorted({PurePosixPath(row.get("shard") or row["file"]).parts[0] for row in chosen}):
         (out / top).symlink_to((data / top).resolve())

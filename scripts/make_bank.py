@@ -18,7 +18,7 @@ from pathlib import Path
 
 from unmask.data.facebank import BankedFace, clip_faces, gather, still_faces
 from unmask.data.landmarks import FaceMesh
-from unmask.errors import MediaError
+from unmask.errors import MediaError, UnmaskError
 from unmask.faces import load_detector
 from unmask.types import FAKE
 
@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("--stills", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--clips", action="append", default=[], type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    bank = gather(_faces(options.stills, options.clips))
+    try:
+        bank = gather(_faces(options.stills, options.clips))
+    except UnmaskError as error:
+        parser.exit(2, f"[{error.code}] {error}\n")
     bank.save(options.bank)
     counts = Counter(
         (str(source), str(split), "fake" if label == FAKE else "real")

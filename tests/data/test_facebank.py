@@ -84,6 +84,15 @@ def test_shards_become_faces_with_pairs_splits_and_groups(tmp_path: Path) -> Non
     np.testing.assert_array_equal(made.partner, [-1, 0])
 
 
+def test_a_folder_of_stills_without_a_usable_manifest_is_told(tmp_path: Path) -> None:
+    folder = shard(tmp_path / "plain", {}, "file,label\na.jpg,real\n")
+    with pytest.raises(DatasetError, match="'shard'") as lacking:
+        list(facebank.still_faces(folder, "plain", mesh))
+    assert lacking.value.code == "dataset_manifest"
+    with pytest.raises(DatasetError, match="cannot be read"):
+        list(facebank.still_faces(tmp_path, "none", mesh))
+
+
 def test_without_a_split_a_twelfth_is_held_back_and_a_box_places_the_mesh(tmp_path: Path) -> None:
     picture = cv2.resize(astronaut(), (60, 60))
     names = [f"r{i:03d}.jpg" for i in range(120)]

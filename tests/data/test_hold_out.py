@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import pytest
+
 import hold_out
 from unmask.data.facebank import recording_split
 from unmask.data.layouts import read_layout
@@ -34,6 +36,29 @@ def test_validation_people_are_halved_and_no_group_crosses(tmp_path: Path) -> No
     assert not halves[0] & halves[1]
     assert (tmp_path / "held" / "a.tar").resolve() == (data / "a.tar").resolve()
     assert len(read_layout(tmp_path / "held").rows) == 40
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "code", "word"),
+    [
+        ("file,label,split", ["a.jpg,real,val"], "dataset_manifest", "identity_group"),
+        ("file,label,split,identity_group", ["a.jpg,real,train,1"], "dataset_empty", "held out"),
+        (None, [], "dataset_manifest", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_held_out_is_told(
+    header: str | None, rows: list[str], code: str, word: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    data = tmp_path / "stills"
+    _manifest(data, header, rows) if header else data.mkdir()
+    with pytest.raises(SystemExit) as stop:
+        hold_out.main(["stills", str(data), str(tmp_path / "held")])
+    told = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert f"[{code}]" in told
+    assert word in told
+    assert not (tmp_path / "held").exists()
 
 
 def test_recordings_that_a_bank_trains_on_are_left_out(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_the_first_epochs_may_hold_other_kinds(bank: FaceBank, tmp_path: Path) -
         ({"kinds": {"sbi": 1.0, "swap": -1.0}}, "above 0"),
         ({"sources": {"portraits": 0.0}}, "above 0"),
         ({"first_epochs": 3}, "'pairs.first_kinds'"),
+        ({"first_kinds": {"sbi": 1.0}}, "for how long"),
     ],
 )
 def test_weights_that_draw_nothing_are_told(

@@ -139,10 +139,12 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
     identity_group`` and the face box ``x0, y0, x1, y1`` in pixels. Without a split, one face in
     twelve goes to validation by a hash of its name. Fakes keep their landmarks even where the
     mesh is unsure: they travel with their authentic partner's geometry.
+
+    Raises:
+        DatasetError: ``dataset_manifest``: see `manifest_rows`.
     """
+    rows = manifest_rows(folder, "file", "shard", "label")
     shards: dict[str, dict[str, bytes]] = {}
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as manifest:
-        rows = list(csv.DictReader(manifest))
     names = {row["video"]: row["file"] for row in rows if row.get("video")}
     for row in rows:
         if row["shard"] not in shards:
@@ -157,6 +159,7 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
         split = row.get("split") or (
             "val" if zlib.crc32(row["file"].encode()) % 12 == 0 else "train"
         )
+        source_video = row.get("source_video", "") if label == FAKE else ""
         yield BankedFace(
             jpeg=jpeg,
             landmarks_px=points,
@@ -166,8 +169,36 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
             group=f"{source}/{row.get('identity_group') or row['file']}",
             split=split,
             label=label,
-            partner=f"{source}/{names.get(row['source_video'], '')}" if label == FAKE else "",
+            partner=f"{source}/{names.get(row.get('source_video', ''), '')}"
+            if label == FAKE
+            else "",
         )
+
+
+def manifest_rows(folder: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a folder's ``manifest.csv``, which must have these columns.
+
+    Raises:
+        DatasetError: ``dataset_manifest``: there is none, or it lacks one of them.
+    """
+    file = folder / "manifest.csv"
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            table = csv.DictReader(lines)
+            rows, there = list(table), table.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"{file} cannot be read: {error}.",
+            code="dataset_manifest",
+            hint="Give a folder with tar files and a manifest.csv (docs/pseudo-fakes.md).",
+        ) from error
+    if lacking := [name for name in columns if name not in there]:
+        raise DatasetError(
+            f"{file} has no column '{lacking[0]}'.",
+            code="dataset_manifest",
+            hint=f"It needs the columns {', '.join(columns)} (docs/pseudo-fakes.md).",
+        )
+    return rows
 
 
 def recording_split(stem: str, val_share: float = 0.25) -> str:

@@ -180,6 +180,11 @@ def _check(settings: PairsConfig) -> None:
     drawn = {"kinds": settings.kinds, "sources": settings.sources}
     if settings.first_epochs:
         drawn["first_kinds"] = settings.first_kinds
+    elif settings.first_kinds:
+        raise ConfigError(
+            "'pairs.first_kinds' needs to know for how long.",
+            hint="Set pairs.first_epochs to 1 or more.",
+        )
     for name, weights in drawn.items():
         if min(weights.values(), default=0) < 0 or max(weights.values(), default=0) <= 0:
             raise ConfigError(
