@@ -14,6 +14,7 @@ from rich.console import Console
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
+from unmask.files import printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_INPUTS, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -57,7 +58,10 @@ def prepare(
     data: Annotated[Path, typer.Argument(help="A dataset folder (docs/data.md).")],
     store: Annotated[Path, typer.Option("--out", "-o", help="Folder of the clips.")],
     config: Config = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes; default: the setting data.workers."),
+    ] = None,
     decoder: Annotated[
         Literal["auto", "cpu", "cuda"] | None,
         typer.Option(help="Where videos are decoded; default: the setting data.decoder."),
@@ -252,8 +256,7 @@ def detect(
     for number, verdict in enumerate(verdicts):
         failed |= verdict.status == "failed"
         if as_json:
-            sys.stdout.write(verdict_json(verdict) + "\n")
-            sys.stdout.flush()
+            _print_text(verdict_json(verdict, ascii_only=not _prints_any_letter()))
         else:
             _print_text(verdict_text(verdict, limitations=False))
         limits = verdict.limitations or limits
@@ -331,7 +334,7 @@ def scan(
     if as_json:
         _print_json(report.to_dict())
     else:
-        out.print(report.summary(), markup=False, soft_wrap=True)
+        _print_text(report.summary())
     if report.failed:
         raise typer.Exit(EXIT_SOME_INPUTS)
 
@@ -341,6 +344,7 @@ def doctor(as_json: AsJson = False) -> None:
     """Tell what works on this machine and how to mend what does not."""
     from dataclasses import asdict
 
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from unmask.verbs.doctor import doctor as run
@@ -354,7 +358,8 @@ def doctor(as_json: AsJson = False) -> None:
         )
         marks = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "broken": "[red]broken[/]"}
         for check in checks:
-            table.add_row(marks[check.status], check.name, check.found, check.remedy)
+            words = map(escape, (check.name, check.found, check.remedy))
+            table.add_row(marks[check.status], *words)
         out.print(table)
     if any(check.status == "broken" for check in checks):
         raise typer.Exit(EXIT_FAILED)
@@ -413,7 +418,9 @@ def _what_failed(error: OSError) -> str:
 
 def _complain(code: str, message: str, hint: str) -> None:
     err.print(f"[bold red]error[/] \\[{code}] ", end="")
-    err.print(message, markup=False, emoji=False, soft_wrap=True)
+    err.print(
+        "\n".join(map(printable, message.split("\n"))), markup=False, emoji=False, soft_wrap=True
+    )
     if hint:
         err.print(hint, style="dim", markup=False, emoji=False, soft_wrap=True)
 
@@ -423,6 +430,10 @@ def _print_text(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
+
+
+def _prints_any_letter() -> bool:
+    return (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def _print_json(tree: Any) -> None:

@@ -43,7 +43,7 @@ _LEAST: dict[str, float] = {
 }
 _SHARES = {
     *("model.dropout", "model.drop_path", "loss.alpha", "loss.label_smoothing"),
-    *("loss.frame_weight", "optim.plateau_factor", "optim.ema"),
+    *("loss.frame_weight", "optim.ema"),
     *(f"augment.{name}" for name in ("flip", "colour", "grayscale", "blur", "noise")),
     *("augment.downscale", "augment.jpeg"),
 }
@@ -154,12 +154,16 @@ class OptimConfig:
     whichever ends first."""
     decay_share: float = 0.25
     plateau_patience: int = 2
-    """Epochs without a better validation metric until the rate drops."""
+    """Epochs without a better validation metric that are borne; the rate drops after one more."""
     plateau_factor: float = 0.5
     early_stop_patience: int = 6
     clip_norm: float = 2.0
     ema: float = 0.0
     """Decay of the weights' moving average, 0 = off."""
+
+    def __post_init__(self) -> None:
+        factor = self.plateau_factor
+        _check(0 <= factor < 1, "optim.plateau_factor", "0 or more and below 1", factor)
 
 
 @dataclass(frozen=True)
@@ -194,9 +198,10 @@ class DataConfig:
     ``auto``: on the GPU where that has been measured to be faster (docs/gpu.md)."""
     cache: Literal["auto", "device", "ram", "shards"] = "auto"
     workers: int = 2
-    """Reader threads for the ``shards`` tier, and worker processes of `prepare`."""
+    """Worker processes: of `prepare`, and of training on a bank, where they make the pairs."""
     pair_sources: bool = False
-    """Put each fake beside the authentic video it was made from, in the same batch."""
+    """Put each fake beside the authentic video it was made from, in the same batch, both augmented
+    alike."""
     allow_leaks: tuple[str, ...] = ()
     """Leak kinds that are let through, by name: ``sha256``, ``near_duplicate``, ``group``."""
 

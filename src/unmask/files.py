@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -36,6 +37,12 @@ def valid_text(text: str) -> str:
         return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else "\ufffd"
 
     return _SURROGATE.sub(written, text)
+
+
+def printable(line: str) -> str:
+    """A line that stays one and neither steers a terminal or a page nor turns its own letters
+    around: what is no printable character, as a file's name may hold, becomes U+FFFD."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in valid_text(line))
 
 
 def sha256_file(path: Path) -> str:
@@ -93,6 +100,25 @@ def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as indented JSON atomically; NaN and infinity raise ValueError."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
+
+
+def csv_table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    """A writer of rows as CSV that end with a line feed; the columns' names are written.
+
+    Any cell comes back as it was: left to itself, csv quotes a carriage return only where rows end
+    with one, and a file's name that holds it would be two rows.
+    """
+    table = csv.DictWriter(_RowsEndWithLineFeed(file), columns, lineterminator="\r\n")
+    table.writeheader()
+    return table
+
+
+class _RowsEndWithLineFeed:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def lock_folder(folder: Path, taken: Callable[[str], Exception]) -> IO[str]:

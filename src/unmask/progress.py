@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from unmask.files import printable
+
 LINE_SECONDS = 10.0  # between two plain lines
 
 
@@ -84,7 +86,7 @@ class Progress:
 
 def say(text: str) -> None:
     """One line for people, on standard error, so that standard output stays for results."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
     sys.stderr.flush()
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +274,35 @@ def test_a_store_file_that_cannot_be_used(tmp_path: Path, content: str, code: st
     folder = fill(tmp_path / "store", 1)
     (folder / STORE_FILE).write_text(content)
     assert code_of(folder) == code
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace(b"a.mp4", b"\xe9.mp4"),
+        lambda text: text.replace(b"a.mp4", b"a" * 200_000),
+        lambda text: text + b"b.mp4,0,train,g\n",
+        lambda text: text.replace(b",0,", b",authentic,", 1),
+    ],
+    ids=["latin-1", "too long", "short row", "label"],
+)
+def test_a_manifest_that_another_program_saved_is_told(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / "manifest.csv"
+    write_records(file, [entry_of("a.mp4").record])
+    assert [record.path for record in read_records(file)] == ["a.mp4"]
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(StoreError, match="Row ") as caught:
+        read_records(file)
+    assert caught.value.code == "store_damaged"
+
+
+@pytest.mark.parametrize("name", ["a\rb.mp4", "a\r\nb.mp4", 'a,"b".mp4', "\n.mp4"])
+def test_any_name_survives_the_manifest(tmp_path: Path, name: str) -> None:
+    records = [entry_of(name).record, entry_of("z.mp4").record]
+    write_records(tmp_path / "m.csv", records)
+    assert read_records(tmp_path / "m.csv") == sorted(records, key=lambda record: record.path)
 
 
 def _try_to_write(folder: Path, answer: "multiprocessing.Queue[str]") -> None:

@@ -1,6 +1,7 @@
 """The whole walk in torch, on a CPU device, against the CPU's own; and who takes which file."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import make_media
 from unmask.clips import VideoClips
 from unmask.clips import clips_of as clips_of_on_cpu
 from unmask.config import ClipSpec
-from unmask.device import walk
+from unmask.device import picture, walk
 from unmask.device.picture import DeviceConverter
 from unmask.device.trial import trial
 from unmask.errors import MediaError
@@ -85,13 +86,17 @@ def test_without_a_gpu_the_cpu_takes_over(two_people_video: Path, detector: Face
     assert_alike(got, clips_of_on_cpu(two_people_video, SPEC, detector), levels=0)
 
 
+@pytest.mark.parametrize("step", [(walk, "align_faces"), (picture, "rgb_of_planes")])
 def test_too_little_memory_is_told(
-    two_people_video: Path, detector: FaceDetector, monkeypatch: pytest.MonkeyPatch
+    two_people_video: Path,
+    detector: FaceDetector,
+    monkeypatch: pytest.MonkeyPatch,
+    step: tuple[ModuleType, str],
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(walk, "align_faces", full)
+    monkeypatch.setattr(*step, full)
     got = walk.clips_of(two_people_video, SPEC, detector, device=CPU)
     assert [warn.code for warn in got.warnings] == ["gpu_memory"]
     assert len(got.clips) == 6

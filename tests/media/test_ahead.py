@@ -13,6 +13,7 @@ from unmask.config import ClipSpec
 from unmask.errors import MediaError
 from unmask.faces import load_detector
 from unmask.media import ahead
+from unmask.types import Face, UInt8Array
 
 
 def threads_left() -> list[str]:
@@ -66,6 +67,18 @@ def test_a_caller_that_fails_leaves_no_thread() -> None:
     with pytest.raises(KeyError):
         use()
     assert threads_left() == []
+
+
+def test_a_detector_that_fails_leaves_no_thread_at_a_closed_file(portrait_video: Path) -> None:
+    def fails(image: UInt8Array) -> list[Face]:
+        raise KeyError("broken")
+
+    kept = []  # as a debugger, or whoever shows the error, keeps the frames that raised it
+    for _ in range(3):
+        with pytest.raises(KeyError) as caught:
+            clips_of_video(portrait_video, ClipSpec(frames=8), fails, threads=2)
+        kept.append(caught.value)
+        assert threads_left() == []
 
 
 def test_depth_must_be_positive() -> None:

@@ -34,6 +34,16 @@ def test_reads_rgb(tmp_path: Path, picture: np.ndarray, suffix: str, bound: int)
     assert np.percentile(np.abs(frame.image.astype(int) - picture), 95) <= bound
 
 
+def test_the_oldest_header_of_a_bmp_is_read(tmp_path: Path) -> None:
+    """12 bytes with sizes of 16 bits, as OS/2 wrote it; rows from the bottom, padded to 4 bytes."""
+    rows = bytes(range(6)) + b"\0\0" + bytes(range(6, 12)) + b"\0\0"
+    header = struct.pack("<IHHHH", 12, 2, 2, 1, 24)
+    content = b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + header + rows
+    path = tmp_path / "old.bmp"
+    path.write_bytes(content)
+    assert read_image(path).image.tolist() == [[[8, 7, 6], [11, 10, 9]], [[2, 1, 0], [5, 4, 3]]]
+
+
 def test_exif_orientation_is_applied(tmp_path: Path, picture: np.ndarray) -> None:
     ok, data = cv2.imencode(".jpg", picture[..., ::-1])
     assert ok

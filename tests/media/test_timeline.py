@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 import make_media
 from unmask.config import ClipSpec
@@ -56,6 +57,30 @@ def test_a_clock_that_restarts_is_replaced_by_counting(tmp_path: Path) -> None:
     times = [frame.pts_seconds for frame in frames]
     assert times == pytest.approx([index / 25 for index in range(len(times))])
     assert [make_media.read_number(frame.image) for frame in few] == [12, 37, 12, 37]
+
+
+def test_pictures_of_an_avi_that_are_stored_out_of_order_are_all_seen(tmp_path: Path) -> None:
+    path = make_media.write_video(tmp_path / "b.avi", make_media.numbered_frames(60))
+    with open_video(path) as video:
+        frames = list(video.frames())
+        few = list(sample(video, ClipSpec(frames=6)))
+    assert [make_media.read_number(frame.image) for frame in frames] == list(range(60))
+    times = [frame.pts_seconds for frame in frames]
+    assert times[:-1] == pytest.approx([index / 25 for index in range(59)])  # x264's last is off
+    numbers = [make_media.read_number(frame.image) for frame in few]
+    assert numbers == [round(25 * frame.pts_seconds) for frame in few]
+    assert "timestamps_not_monotonic" not in warnings_of(path)
+
+
+def test_a_last_picture_that_is_held_is_no_damage(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(image) for image in make_media.numbered_frames(8)]
+    path = tmp_path / "held.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100] * 7 + [3000])
+    with open_video(path) as video:
+        assert video.timeline.end_seconds == pytest.approx(3.7, abs=0.02)
+        list(video.frames())
+        assert not video.coverage.partial
+    assert "shorter_than_header" not in warnings_of(path)
 
 
 def test_a_raw_stream_without_times_is_counted(tmp_path: Path) -> None:

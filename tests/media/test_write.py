@@ -18,20 +18,21 @@ RATE = 48_000
 
 
 def write_with_sound(
-    path: Path, codec: str, *, start_seconds: float = 0.0, tracks: int = 1
+    path: Path, codec: str, *, start_seconds: float = 0.0, tracks: int = 1, layout: str = "mono"
 ) -> Path:
     """Two seconds of numbered frames, and a tone that begins at ``start_seconds``."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        sounds = [container.add_stream(codec, rate=RATE, layout="mono") for _ in range(tracks)]
+        sounds = [container.add_stream(codec, rate=RATE, layout=layout) for _ in range(tracks)]
         for image in make_media.numbered_frames(50, *SIZE):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
         wave = (np.sin(np.arange(RATE * 2) * 2 * np.pi * 440 / RATE) * 8000).astype(np.int16)
         for sound in sounds:
             for at in range(0, len(wave), 960):
-                piece = av.AudioFrame.from_ndarray(wave[None, at : at + 960], "s16", "mono")
+                heard = np.repeat(wave[None, at : at + 960], sounds[0].channels, 1)
+                piece = av.AudioFrame.from_ndarray(heard, "s16", layout)
                 piece.sample_rate, piece.time_base = RATE, Fraction(1, RATE)
                 piece.pts = at + round(start_seconds * RATE)
                 container.mux(sound.encode(piece))
@@ -69,6 +70,25 @@ def test_sound_is_copied_bit_by_bit(tmp_path: Path, name: str, codec: str) -> No
     assert after[0] == before[0]
     whole = [b"".join(content for _, content in found) for _, found in (before, after)]
     assert whole[0] == whole[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "told"),
+    [
+        ("a.avi", "stereo", []),
+        ("a.mkv", "stereo", []),
+        ("a.mkv", "mono", []),
+        ("a.mkv", "5.1", ["sound_converted"]),
+    ],
+)
+def test_plain_samples_of_unnamed_channels_go_along(
+    tmp_path: Path, name: str, layout: str, told: list[str]
+) -> None:
+    source = write_with_sound(tmp_path / name, "pcm_s16le", layout=layout)
+    assert rewrite(source, tmp_path / "out.mp4") == told
+    codec, found = packets(tmp_path / "out.mp4")
+    assert codec == ("aac" if told else "pcm_s16le")
+    assert found[-1][0] == pytest.approx(2.0, abs=0.06)
 
 
 def test_every_sound_track_goes_along(tmp_path: Path) -> None:

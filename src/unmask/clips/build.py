@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -92,9 +93,11 @@ def clips_of_video(
         MediaError: the file cannot be read as video.
     """
     with open_video(path, limits, threads) as video:
-        frames = sample(video, spec)
         # A process with one thread is one of many, all of them busy: nobody would run the other.
-        extraction = extract(frames if threads == 1 else ahead(frames), spec, detector)
+        sampled = sample(video, spec)
+        frames = nullcontext(sampled) if threads == 1 else closing(ahead(sampled))
+        with frames as pictures:  # the thread must end before the file is closed
+            extraction = extract(pictures, spec, detector)
         return cut_clips(video, extraction, spec)
 
 

@@ -11,6 +11,7 @@ Shards are memory-mapped, so a store may be larger than RAM. The other side: `St
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,6 +122,13 @@ class ClipStore:
         check_extents(path, rows)
         records = path / RECORDS_FILE
         return cls(path, made_with, _with_records(rows, records) if records.exists() else rows)
+
+    def digest(self) -> str:
+        """Hex SHA-256 of what a training sees: which contents, with which labels and splits."""
+        rows = [
+            (e.record.path, e.record.sha256, e.record.label, e.record.split) for e in self.entries
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def frames(self, ref: ClipRef) -> UInt8Array:
         """The clip's pixels, ``(T, H, W, 3)`` uint8: a read-only view of the mapped shard."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -101,7 +102,7 @@ class FaceBank:
         try:
             with np.load(path, allow_pickle=False) as columns:
                 return cls(**{field.name: columns[field.name] for field in fields(cls)})
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise DatasetError(
                 f"{path} is not a face bank: {error}",
                 code="dataset_bank",
@@ -136,8 +137,9 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
     """Faces of a folder of tar shards with a ``manifest.csv``.
 
     Columns read: ``file, shard, label``; where present ``split, video, source_video,
-    identity_group`` and the face box ``x0, y0, x1, y1`` in pixels. Without a split, one face in
-    twelve goes to validation by a hash of its name. Fakes keep their landmarks even where the
+    identity_group`` and the face box ``x0, y0, x1, y1`` in pixels. Without a split, one group in
+    twelve goes to validation by a hash of its name, where a group is the files of one identity, or
+    of one source video, or a single file. Fakes keep their landmarks even where the
     mesh is unsure: they travel with their authentic partner's geometry.
 
     Raises:
@@ -156,22 +158,20 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
         centre, side = _where(row, image)
         points, score = mesh(image, centre, side)
         label = FAKE if row["label"] == "fake" else REAL
-        split = row.get("split") or (
-            "val" if zlib.crc32(row["file"].encode()) % 12 == 0 else "train"
-        )
-        source_video = row.get("source_video", "") if label == FAKE else ""
+        source_video = row.get("source_video", "")
+        # What belongs to one person or recording stays together.
+        group = row.get("identity_group") or source_video or row.get("video") or row["file"]
+        split = row.get("split") or ("val" if zlib.crc32(group.encode()) % 12 == 0 else "train")
         yield BankedFace(
             jpeg=jpeg,
             landmarks_px=points,
             score=score,
             name=f"{source}/{row['file']}",
             source=source,
-            group=f"{source}/{row.get('identity_group') or row['file']}",
+            group=f"{source}/{group}",
             split=split,
             label=label,
-            partner=f"{source}/{names.get(row.get('source_video', ''), '')}"
-            if label == FAKE
-            else "",
+            partner=f"{source}/{names.get(source_video, '')}" if label == FAKE else "",
         )
 
 

@@ -6,6 +6,7 @@ so a run that was killed takes up the very batch it lost.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Batch:
     """Where the clips stand in the split; `TrainingData.names` names them."""
     patches: PatchTargets | None = None
     """What a patch map learns from, where masks are known."""
+    pairs: torch.Tensor | None = None
+    """``(B,)``: clips of one number are augmented alike; None: each for itself."""
+    degraded: bool = False
+    """Whether the clips come augmented: they and what is told of their places stay as they are."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,6 +60,8 @@ class Batch:
             self.labels[start:stop],
             self.positions[start:stop],
             None if self.patches is None else self.patches.part(start, stop),
+            None if self.pairs is None else self.pairs[start:stop],
+            self.degraded,
         )
 
 
@@ -120,6 +127,8 @@ class ClipLoader:
         self._device = device
         self._seed = seed
         self._units = _pairs(items) if pair_sources else [(i,) for i in range(len(items))]
+        self._paired = pair_sources
+        self._couples = {unit for unit in self._units if len(unit) == 2}
         self._labels = torch.tensor([float(item.record.label) for item in items])
         self._masks = torch.from_numpy(np.array([item.ref.mask for item in items], dtype=bool))
 
@@ -135,8 +144,11 @@ class ClipLoader:
         """Positions in the order of ``epoch``; ``None``: as they stand, nothing shuffled."""
         if epoch is None:
             return list(range(len(self.items)))
+        return [position for unit in self._shuffled(epoch) for position in unit]
+
+    def _shuffled(self, epoch: int) -> list[tuple[int, ...]]:
         shuffled = np.random.default_rng((self._seed, epoch)).permutation(len(self._units))
-        return [position for unit in shuffled for position in self._units[unit]]
+        return [self._units[unit] for unit in shuffled]
 
     def names(self, batch: Batch) -> tuple[str, ...]:
         """See `TrainingData.names`."""
@@ -153,7 +165,7 @@ class ClipLoader:
         return f"{len(self.items)} clips in {places[self.cache.tier]}"
 
     def batch(self, positions: Sequence[int]) -> Batch:
-        """The batch of these clips, on the device."""
+        """The batch of these clips, on the device; of pairs, side by side ones are one pair."""
         index = torch.as_tensor(list(positions), dtype=torch.long)
         clips = self.cache.gather(positions).permute(0, 1, 4, 2, 3)
         return Batch(
@@ -161,7 +173,16 @@ class ClipLoader:
             self._masks[index].to(self._device, non_blocking=True),
             self._labels[index].to(self._device, non_blocking=True),
             tuple(positions),
+            pairs=self._pair_numbers(positions) if self._paired else None,
         )
+
+    def _pair_numbers(self, positions: Sequence[int]) -> torch.Tensor:
+        """A fake has the number of the authentic clip before it where it was made from that."""
+        numbers: list[int] = []
+        for at, position in enumerate(positions):
+            with_last = at > 0 and (positions[at - 1], position) in self._couples
+            numbers.append(numbers[-1] if with_last else at)
+        return torch.tensor(numbers)
 
     def batches(
         self,
@@ -175,6 +196,8 @@ class ClipLoader:
         """Batches from number ``first`` on. ``batch_size`` counts clips over all ``world`` ranks;
         each rank gets its even share. The next batch is read while this one is used."""
         order = self.order(epoch)
+        if epoch is not None and self._paired:
+            order = _in_whole_pairs(self._shuffled(epoch), batch_size)
         shares = [
             _share(order[start : start + batch_size], rank, world)
             for start in range(first * batch_size, len(order), batch_size)
@@ -202,16 +225,35 @@ def _share(positions: list[int], rank: int, world: int) -> list[int]:
 
 
 def _pairs(items: Sequence[ClipItem]) -> list[tuple[int, ...]]:
-    """Units that must stay together: a fake with the authentic clip it was made from."""
-    authentic = {
-        item.record.path: position for position, item in enumerate(items) if not item.record.label
-    }
+    """Units that belong together: each clip of a fake with the like one of its authentic video
+    (the first with the first, and round again where that has fewer), and all others alone."""
+    clips_of = {items[clips[0]].record.path: clips for clips in by_video(items)}
     units: list[tuple[int, ...]] = []
     paired: set[int] = set()
-    for position, item in enumerate(items):
-        if item.record.label:
-            source = authentic.get(item.record.source)
-            units.append((position,) if source is None else (source, position))
-            paired |= set() if source is None else {source}
-    alone = [(p,) for p in authentic.values() if p not in paired]
-    return units + alone
+    for clips in clips_of.values():
+        record = items[clips[0]].record
+        sources = clips_of.get(record.source, []) if record.label else []
+        for number, position in enumerate(clips):
+            if sources:
+                source = sources[number % len(sources)]
+                units.append((source, position))
+                paired |= {source, position}
+            elif record.label:
+                units.append((position,))
+                paired.add(position)
+    return units + [(position,) for position in range(len(items)) if position not in paired]
+
+
+def _in_whole_pairs(units: Sequence[tuple[int, ...]], size: int) -> list[int]:
+    """Positions in the order of their units, but a pair that would lie across two batches of
+    ``size`` waits until a clip that stands alone has filled the first; as far as there are such."""
+    order: list[int] = []
+    waiting: deque[tuple[int, ...]] = deque()
+    for unit in units:
+        if waiting and (size - len(order) % size) >= len(waiting[0]):
+            order += waiting.popleft()
+        if (size - len(order) % size) >= len(unit):
+            order += unit
+        else:
+            waiting.append(unit)
+    return order + [position for unit in waiting for position in unit]

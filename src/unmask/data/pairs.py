@@ -98,7 +98,9 @@ class PairLoader:
     def describe(self) -> str:
         """See `unmask.data.loader.TrainingData.describe`."""
         idle = f"; {', '.join(self._idle)} without a weight in pairs.sources" if self._idle else ""
-        return f"pairs of {self._authentic} authentic faces{idle}"
+        unpaired = sorted(set(self._source.config.kinds) - set(self._source.kinds))
+        left_out = f"; no pairs of kind {', '.join(unpaired)}" if unpaired else ""
+        return f"pairs of {self._authentic} authentic faces{idle}{left_out}"
 
     def _on_device(self, made: pseudo.Batch) -> Batch:
         clips = torch.from_numpy(made.images).permute(0, 1, 4, 2, 3)
@@ -112,7 +114,8 @@ class PairLoader:
         with self.clock.stage("transfer"):
             moved = [tensor.to(self._device, non_blocking=True) for tensor in here]
         patches = PatchTargets(moved[3], moved[4])
-        return Batch(moved[0], moved[1], moved[2], tuple(made.row.tolist()), patches)
+        rows = tuple(made.row.tolist())
+        return Batch(moved[0], moved[1], moved[2], rows, patches, degraded=True)
 
 
 def pair_loaders(

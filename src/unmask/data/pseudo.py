@@ -102,21 +102,25 @@ class PairSource:
         self.bank, self.config = bank, config
         here = bank.split == config.split
         real = here & (bank.label == REAL)
-        self._rows = {name: np.flatnonzero(real & (bank.source == name)) for name in config.sources}
+        drawn = [name for name, weight in config.sources.items() if weight > 0]
+        self._rows = {name: np.flatnonzero(real & (bank.source == name)) for name in drawn}
         self._rows = {name: rows for name, rows in self._rows.items() if len(rows)}
         self._all = np.concatenate(list(self._rows.values())) if self._rows else np.empty(0, int)
-        self._fakes = np.flatnonzero(here & (bank.label == FAKE) & (bank.partner >= 0))
+        fakes = np.flatnonzero(here & (bank.label == FAKE) & (bank.partner >= 0))
+        self._fakes = fakes[np.isin(bank.partner[fakes], self._all)]
         if not self._rows:
             raise DatasetError(
                 f"No authentic face for split '{config.split}'.", code="dataset_empty"
             )
-        self._kinds = {name: weight for name, weight in config.kinds.items() if weight > 0}
-        if DATASET in self._kinds and not len(self._fakes):
-            raise DatasetError(
-                "The bank holds no fakes of this split.",
-                code="dataset_empty",
-                hint="Leave the kind 'dataset' out.",
-            )
+        self.kinds = {name: weight for name, weight in config.kinds.items() if weight > 0}
+        if DATASET in self.kinds and not len(self._fakes):
+            if not len(fakes) or len(self.kinds) == 1:
+                raise DatasetError(
+                    "The bank holds no fakes of this split and these collections.",
+                    code="dataset_empty",
+                    hint="Leave the kind 'dataset' out.",
+                )
+            del self.kinds[DATASET]  # all of its fakes are of collections that are left out
         # Fakes are drawn by their authentic partner, so that no one counts for having many.
         self._partners, starts = np.unique(bank.partner[self._fakes], return_inverse=True)
         self._fakes_of = [self._fakes[starts == i] for i in range(len(self._partners))]
@@ -151,7 +155,7 @@ class PairSource:
             row: the authentic face, or None to draw one.
             kind: one of `KIND_NAMES`, or None to draw one.
         """
-        kind = kind or _draw(rng, self._kinds)
+        kind = kind or _draw(rng, self.kinds)
         config = self.config
         if kind == DATASET:
             clips = self._dataset_pair(rng, row)

@@ -13,6 +13,7 @@ from unmask.media.hardware import SURFACES, HardwareRefusal
 from unmask.media.picture import Orientation, colour_of
 from unmask.types import Warn
 
+OUT_OF_MEMORY = Warn("gpu_memory", "Decoded on the CPU: the GPU's memory was too small.")
 _BITS = {"nv12": 8, "p010le": 10, "p016le": 12}
 
 
@@ -59,10 +60,15 @@ class DeviceConverter:
         if bits > 8 and self._siting is None:
             self._siting = siting_of(frame)
         luma, chroma = self._planes(frame)
-        rgb = rgb_of_planes(
-            luma, chroma, matrix=matrix.name, full=full, bits=bits, siting=self._siting or Siting()
-        )
-        upright = _upright(rgb, *self._orientation(frame))
+        siting = self._siting or Siting()
+        try:
+            rgb = rgb_of_planes(
+                luma, chroma, matrix=matrix.name, full=full, bits=bits, siting=siting
+            )
+            upright = _upright(rgb, *self._orientation(frame))
+        except torch.OutOfMemoryError as error:  # a RuntimeError, which would count as damage
+            torch.cuda.empty_cache()
+            raise HardwareRefusal(OUT_OF_MEMORY) from error
         if (upright.shape[1], upright.shape[0]) != self._size_px:
             # A frame whose left or top is to be cropped keeps that part on a GPU; and sizes change.
             raise HardwareRefusal(

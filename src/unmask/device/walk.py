@@ -22,7 +22,7 @@ from unmask.clips import clips_of as clips_of_on_cpu
 from unmask.clips.build import cut_clips
 from unmask.config import ClipSpec
 from unmask.device.crop import align_faces, shrink_area
-from unmask.device.picture import DeviceConverter
+from unmask.device.picture import OUT_OF_MEMORY, DeviceConverter
 from unmask.errors import MediaError
 from unmask.faces import Extraction, FaceDetector
 from unmask.faces.detect import SmallPictureDetector
@@ -75,7 +75,7 @@ def clips_of(
         why = refusal.warn
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-        why = Warn("gpu_memory", "Decoded on the CPU: the GPU's memory was too small.")
+        why = OUT_OF_MEMORY
     except (MediaError, RuntimeError) as error:  # of CUDA's faults torch makes RuntimeErrors
         first = (str(error).splitlines() or [type(error).__name__])[0]
         why = Warn("gpu_decode_failed", f"Decoded on the CPU: the GPU's decoder failed: {first}")

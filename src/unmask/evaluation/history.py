@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,9 +30,7 @@ def write_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the rows as CSV, atomically; what a row does not have stays empty."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
+    files.csv_table(text, columns).writerows(history)
     files.write_text(path, text.getvalue())
 
 

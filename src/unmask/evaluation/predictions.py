@@ -111,8 +111,7 @@ class Prediction:
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write the rows as CSV, atomically. Numbers keep every digit; what is not there is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = files.csv_table(text, COLUMNS)
     for row in predictions:
         values = {name: getattr(row, name) for name in COLUMNS}
         values["frame_logits"] = ";".join(map(repr, row.frame_logits))

@@ -80,7 +80,8 @@ def find_inputs(
     walk = _Walk(leave_out)
     for name in named:
         for path in _expand(name):
-            for found in walk.enter(path) if Path(path).is_dir() else (_look(path),):
+            # Not Path.is_dir(), which raises for names that the system refuses.
+            for found in walk.enter(path) if os.path.isdir(path) else (_look(path),):  # noqa: PTH112
                 if isinstance(found, Found):
                     files[found.path] = found
                 else:

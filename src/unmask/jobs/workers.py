@@ -267,7 +267,7 @@ def _limit_memory(limits: TaskLimits) -> None:
     if limits.memory_mib is not None:
         # Not RLIMIT_AS: it would count address space that is only reserved, of which CUDA and
         # thread pools take many gigabytes.
-        limit = limits.memory_mib * 2**20
+        limit = _within(resource.RLIMIT_DATA, limits.memory_mib * 2**20)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
@@ -280,7 +280,15 @@ def _limit_cpu(limits: TaskLimits) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     ceiling = math.ceil(used.ru_utime + used.ru_stime + limits.cpu_seconds)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (ceiling, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (_within(resource.RLIMIT_CPU, ceiling), hard))
+
+
+def _within(what: int, limit: int) -> int:
+    """The limit, or the system's own where that is lower: nobody may go beyond it."""
+    import resource
+
+    _, hard = resource.getrlimit(what)
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
 
 
 def _memory_is_full(limits: TaskLimits) -> bool:
@@ -296,7 +304,10 @@ def _memory_is_full(limits: TaskLimits) -> bool:
         return False
     kib = {name: int(size) for name, size in _SIZES.findall(status.read_text())}
     peak_kib = kib["VmData"] + kib["VmPeak"] - kib["VmSize"]
-    return peak_kib / 2**10 >= 0.95 * limits.memory_mib
+    import resource
+
+    allowed = _within(resource.RLIMIT_DATA, limits.memory_mib * 2**20)
+    return peak_kib * 2**10 >= 0.95 * allowed
 
 
 @contextmanager

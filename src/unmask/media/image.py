@@ -70,7 +70,8 @@ def _size_from_header(content: bytes) -> tuple[int, int] | None:
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return cast(tuple[int, int], struct.unpack_from(">II", content, 16))
     if content.startswith(b"BM"):
-        width_px, height_px = struct.unpack_from("<ii", content, 18)
+        os2 = struct.unpack_from("<I", content, 14) == (12,)  # the oldest header: 16-bit sizes
+        width_px, height_px = struct.unpack_from("<HH" if os2 else "<ii", content, 18)
         return abs(width_px), abs(height_px)  # a negative height means rows from the top
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return _webp_size(content)

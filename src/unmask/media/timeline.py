@@ -51,8 +51,8 @@ class Timeline:
     keyframes: Int64Array
     """Packets at which decoding can start."""
     exact: bool
-    """True where packets carry usable times; else times were made from the frame rate, and
-    pictures are told apart by counting."""
+    """True where packets carry usable times of their own pictures; else pictures are told apart by
+    counting, and where the times are of no use, they were made from the frame rate."""
     reorder_depth: int
     """Pictures that the decoder must hold back to show them in order."""
     tick_seconds: float
@@ -126,14 +126,19 @@ class Scan:
         shown = np.flatnonzero(np.asarray(self._discard) == 0)
         if not len(shown):
             raise MediaError(f"{self._path} holds no pictures.", code="media_no_frames")
-        durations = np.asarray(self._duration, np.int64)[shown]
         warnings: tuple[Warn, ...] = ()
-        exact = _usable(pts)
+        usable = _usable(pts)
+        exact = usable and not self._in_decoding_order(pts)
         if exact:
             position = shown[np.argsort(pts[shown], kind="stable")]
             ticks = pts[position]
             seconds = (ticks - ticks[0]) * self._tick
-            last = self._last_duration(durations, seconds)
+            last = self._last_duration(int(self._duration[position[-1]]), seconds)
+        elif usable:
+            # The times are right, but not those of the packets that they stand at.
+            position, ticks = shown, np.arange(len(shown), dtype=np.int64)
+            seconds = (pts[shown] - pts[shown[0]]) * self._tick
+            last = self._last_duration(0, seconds)
         else:
             position, ticks = shown, np.arange(len(shown), dtype=np.int64)
             seconds, last = ticks / self._rate(), 1 / self._rate()
@@ -170,11 +175,29 @@ class Scan:
             warnings=warnings,
         )
 
-    def _last_duration(self, durations: Int64Array, seconds: Float64Array) -> float:
-        """How long the last picture is shown: as the others usually are."""
-        if len(seconds) > 1:
-            return float(np.median(np.diff(seconds)))
-        return float(durations[0]) * self._tick if durations[0] > 0 else 1 / self._rate()
+    def _in_decoding_order(self, pts: Int64Array) -> bool:
+        """Whether the times rise in the order of decoding, though the decoder will put the pictures
+        in another: AVI has no times but these."""
+        container = cast(InputContainer, self._stream.container)
+        reorders = self._stream.codec_context.reorder_depth > 0
+        return container.format.name == "avi" and reorders and not _reorder_depth(pts)
+
+    def _last_duration(self, ticks: int, seconds: Float64Array) -> float:
+        """How long the last picture is shown: as the others usually are, or as long as its packet
+        says where the header agrees."""
+        told = ticks * self._tick
+        if len(seconds) == 1:
+            return told if told > 0 else 1 / self._rate()
+        usual = float(np.median(np.diff(seconds)))
+        return max(usual, min(told, self._header_seconds() - float(seconds[-1])))
+
+    def _header_seconds(self) -> float:
+        """How long the header says that the video is; 0 where it does not."""
+        header = (self._stream.duration or 0) * self._tick
+        container = cast(InputContainer, self._stream.container)
+        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
+            header = (container.duration or 0) / av.time_base
+        return header
 
     def _rate(self) -> float:
         rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
@@ -182,10 +205,7 @@ class Scan:
 
     def _shorter_than_header(self, end_seconds: float) -> str:
         """A sentence where clearly less video is there than the header says of it."""
-        header = (self._stream.duration or 0) * self._tick
-        container = cast(InputContainer, self._stream.container)
-        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
-            header = (container.duration or 0) / av.time_base
+        header = self._header_seconds()
         if end_seconds >= 0.95 * header - 0.5:
             return ""
         return f"The header says {header:.1f} s, the file holds {end_seconds:.1f} s of video."

@@ -24,6 +24,8 @@ from unmask.types import UInt8Array, Warn
 
 _TICK = Fraction(1, 90_000)
 _BT709 = 1  # ITU-T H.273
+# AVI and Matroska do not say where the channels of plain samples stand; MP4 must.
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _LEAD_SECONDS = 0.5  # how far sound is written ahead of the pictures
 
@@ -154,8 +156,13 @@ class _Sound:
     def _add(self, stream: AudioStream) -> None:
         name = stream.codec_context.name
         try:
-            if av.Codec(name, "r").canonical_name in self._out.supported_codecs:
-                self._targets[stream.index] = self._out.add_stream_from_template(stream)
+            fits = av.Codec(name, "r").canonical_name in self._out.supported_codecs
+            said = stream.codec_context.layout.name
+            if fits and (said in _LAYOUTS or not said.endswith(" channels")):
+                target = self._out.add_stream_from_template(stream)
+                if said in _LAYOUTS:
+                    target.codec_context.layout = _LAYOUTS[said]
+                self._targets[stream.index] = target
                 return
             context = stream.codec_context
             rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000

@@ -36,7 +36,8 @@ class Backbone(nn.Module):
         _fill(self.network, config)
         _truncate(self.network, config.blocks)
         if config.patch_drop > 0:
-            self.network.patch_drop = PatchDrop(config.patch_drop)
+            prefix = self.network.num_prefix_tokens
+            self.network.patch_drop = PatchDrop(config.patch_drop, prefix)
         self.features = int(self.network.num_features)
         if hasattr(self.network, "head_hidden_size"):  # MobileNet-like: wider after the pooling
             self.features = int(self.network.head_hidden_size)
@@ -109,21 +110,22 @@ class PatchDrop(nn.Module):
     """Leaves patches out in training, the same for a whole batch, so that both of a pair lose the
     same (Liu et al. 2023, "PatchDropout: Economizing Vision Transformers Using Patch Dropout")."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, prefix: int = 1) -> None:
         super().__init__()
-        self.share = share
+        self.share, self.prefix = share, prefix
         self.kept: Tensor | None = None
         """Numbers of the patches that the last call let through; None = all."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens ``(N, 1 + P, F)``, the class token first, to fewer of them."""
-        patches = tokens.shape[1] - 1
+        """Tokens ``(N, prefix + P, F)``, class and register tokens first, to fewer of them."""
+        patches = tokens.shape[1] - self.prefix
         if not self.training or self.share <= 0:
             self.kept = None
             return tokens
         count = max(1, round(patches * (1 - self.share)))
         self.kept = torch.randperm(patches, device=tokens.device)[:count].sort().values
-        return torch.cat([tokens[:, :1], tokens[:, 1 + self.kept]], dim=1)
+        seen = tokens[:, self.prefix + self.kept]
+        return torch.cat([tokens[:, : self.prefix], seen], dim=1)
 
 
 def _map_shape(network: Any, size_px: int) -> torch.Size:
@@ -147,9 +149,9 @@ def _create(config: ModelConfig, size_px: int) -> Any:
         options["drop_path_rate"] = config.drop_path
     if _recipe(config.backbone).fixed_input_size:
         options["img_size"] = size_px
-    if config.weights == "imagenet":
-        return _download(config.backbone, options)
     try:
+        if config.weights == "imagenet":
+            return _download(config.backbone, options)
         network = timm.create_model(config.backbone, pretrained=False, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(

@@ -160,13 +160,18 @@ class PatchMapDetector(Detector):
     def forward(self, clips: Tensor, mask: Tensor) -> Output:
         """As `Detector.forward`, with a patch map."""
         batch, length = clips.shape[:2]
-        features, patches, kept = self.backbone.with_patches(clips.flatten(0, 1))
-        logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype)))
-        logits = logits.reshape(batch, length).float() * mask
+        some = self.training and not bool(mask.all())
+        frames = clips[mask] if some else clips.flatten(0, 1)
+        features, patches, kept = self.backbone.with_patches(frames)
+        logits = self.classifier(self.dropout(features.to(self.classifier.weight.dtype))).float()
         places = self.patch_classifier(patches).float().transpose(1, 2)
         if kept is not None:
             whole = places.new_full((*places.shape[:2], self.cells**2), torch.nan)
             places = whole.index_copy(2, kept, places)
+        if some:
+            logits, features = (_in_place(part, mask, 0.0) for part in (logits, features))
+            places = _in_place(places, mask, torch.nan)
+        logits = logits.reshape(batch, length) * mask
         places = places.reshape(batch, length, 2, self.cells, self.cells)
         return Output(
             logits, masked_mean(logits, mask), places, features.reshape(batch, length, -1)
@@ -202,6 +207,12 @@ class BilstmAttentionDetector(Detector):
         frame_logits = self.frame_classifier(self.dropout(steps)).squeeze(-1).float() * mask
         clip_logit = self.classifier(self.dropout(pooled)).squeeze(-1).float()
         return Output(frame_logits, clip_logit, features=steps)
+
+
+def _in_place(values: Tensor, mask: Tensor, missing: float) -> Tensor:
+    """Values ``(N, ...)`` of the N frames that there are, as ``(B * T, ...)`` of all."""
+    whole = values.new_full((mask.numel(), *values.shape[1:]), missing)
+    return whole.index_put((mask.flatten(),), values)
 
 
 def _linear(features: int) -> nn.Linear:

@@ -44,7 +44,7 @@ def train(store: Path, settings: TrainConfig, run: Path) -> dict[str, Any]:
         try:
             return here(store, config=settings, out=run).results
         except RunError as error:
-            if error.code != "run_config":
+            if error.code not in ("run_config", "run_data"):
                 raise
             raise RunError(error.message, code=error.code, hint=_OTHER_SETTINGS) from error
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:

@@ -71,9 +71,12 @@ def _valid(value: Any) -> Any:
     return [_valid(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def verdict_json(verdict: Verdict) -> str:
-    """The object of `as_dict` on one line; strict JSON without NaN."""
-    return json.dumps(as_dict(verdict), allow_nan=False, ensure_ascii=False)
+def verdict_json(verdict: Verdict, *, ascii_only: bool = False) -> str:
+    """The object of `as_dict` on one line; strict JSON without NaN.
+
+    ``ascii_only`` writes other letters as escapes, for a terminal or a pipe that has not all.
+    """
+    return json.dumps(as_dict(verdict), allow_nan=False, ensure_ascii=ascii_only)
 
 
 def _person(person: Person) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from unmask.files import atomic_path
+from unmask.files import atomic_path, printable
 from unmask.report.scan_table import suspicious_seconds
 from unmask.report.text import short_score
 
@@ -76,7 +76,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": _words, "clean": clean, "short": short_score}
+    environment.filters |= {"words": _words, "clean": printable, "short": short_score}
     page = environment.get_template("scan.html").stream(
         summary=summary,
         evidence=EVIDENCE,
@@ -92,11 +92,6 @@ def write_page(
 def thumbnail_path(folder: Path, sha256: str) -> Path:
     """Where a file's thumbnail lies; spread over 256 folders."""
     return folder / "thumbnails" / sha256[:2] / f"{sha256[2:32]}.jpg"
-
-
-def clean(text: str) -> str:
-    """A file's name must not steer a page or a terminal, nor turn its own letters around."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _words(label: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from unmask.files import path_text
-from unmask.report.scan_page import Reason, clean
+from unmask.files import path_text, printable
+from unmask.report.scan_page import Reason
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ScanReport:
             lines.append(f"  {self.failed:>7} failed:")
             wide = max(len(reason.code) for reason in self.reasons)
             lines += [
-                f"  {reason.files:>7} {reason.code:<{wide}}  e.g. {clean(reason.message)}"
+                f"  {reason.files:>7} {reason.code:<{wide}}  e.g. {printable(reason.message)}"
                 for reason in self.reasons
             ]
         return "\n".join(lines)

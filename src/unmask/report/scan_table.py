@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unmask.files import atomic_path
+from unmask.files import atomic_path, csv_table
 
 # Names and Arrow types; CSV leaves a cell empty where there is no value.
 COLUMNS: dict[str, str] = {
@@ -108,8 +107,7 @@ def suspicious_seconds(result: Mapping[str, Any]) -> float:
 def write_csv(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as UTF-8 CSV, atomically, one at a time."""
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as text:
-        table = csv.DictWriter(text, fieldnames=list(COLUMNS), lineterminator="\n")
-        table.writeheader()
+        table = csv_table(text, list(COLUMNS))
         for row in rows:
             table.writerow({name: _cell(value) for name, value in row.items()})
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unmask.files import valid_text
+from unmask.files import printable
 from unmask.report.performance import performance_lines
 from unmask.types import Evidence, Person, Segment, Verdict
 
@@ -84,11 +84,8 @@ def _notes(limitations: Iterable[str]) -> list[str]:
 
 
 def _joined(lines: Iterable[str]) -> str:
-    """Lines for a terminal: a file's name must not steer it with control characters."""
-    clean = (
-        "".join(c if c.isprintable() else "\ufffd" for c in valid_text(line)) for line in lines
-    )
-    return "\n".join(line for line in clean if line)
+    """One text for a terminal; a line stays one line, whatever name it holds."""
+    return "\n".join(printable(line) for line in lines if line)
 
 
 def _numbers(verdict: Verdict) -> str:

@@ -98,7 +98,7 @@ class Trainer:
                 self._began = time.perf_counter()
                 monitor.restart()
                 self._epoch(monitor)
-                self._close_epoch(monitor, time.perf_counter() - self._began)
+                self._close_epoch(monitor, self._elapsed())
         return self.state
 
     def _resume(self) -> None:
@@ -117,14 +117,16 @@ class Trainer:
         if self.average is not None and last.ema:
             self.average.load_state_dict(last.ema)
 
-    def _save(self) -> None:
+    def _save(self, under_way_seconds: float = 0.0) -> None:
+        """Write the checkpoint; ``under_way_seconds`` are those of the epoch that goes on."""
         if not self.fabric.is_global_zero:
             return
+        state = replace(self.state, seconds=self.state.seconds + under_way_seconds)
         save_last(
             self._last,
             self.plain_model.state_dict(),
             {"optimizer": self.optimizer.state_dict(), "plateau": self.plateau.state_dict()},
-            self.state,
+            state,
             self.average.state_dict() if self.average is not None else {},
         )
 
@@ -159,7 +161,7 @@ class Trainer:
                 if state.step_in_epoch >= steps:
                     break
                 if state.step % loop.checkpoint_steps == 0:
-                    self._save()
+                    self._save(time.perf_counter() - self._began)
 
     def _close_epoch(self, monitor: Monitor, seconds: float) -> None:
         """Validate, schedule, keep the best, write the history row and the checkpoint."""
@@ -245,6 +247,8 @@ class Trainer:
             if progress > 1 - optim.decay_share:
                 self.plain_model.settle()
         warm_up(self.optimizer, state.step, optim.warmup_steps)
+        statistics = self._statistics()
+        before = [value.clone() for value in statistics]
         while True:
             try:
                 loss = self._forward_backward(batch)
@@ -252,6 +256,7 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+                _restore(statistics, before)
                 self._halve_micro(error)
         with self.train_loader.clock.stage("optimiser"):
             finite = self._all_finite(loss)
@@ -259,10 +264,15 @@ class Trainer:
                 self._update()
         if not finite:
             self.optimizer.zero_grad(set_to_none=True)
+            _restore(statistics, before)  # the forward pass has written into them
             self._skip(batch)
             return None
         self.skipped.clear()
         return loss
+
+    def _statistics(self) -> list[torch.Tensor]:
+        """What a forward pass in training changes: the batch statistics."""
+        return [value for value in self.plain_model.buffers() if value.is_floating_point()]
 
     def _update(self) -> None:
         """Gradients into weights."""
@@ -283,8 +293,10 @@ class Trainer:
         """Gradients of the whole batch, accumulated over micro-batches that fit in memory."""
         self.optimizer.zero_grad(set_to_none=True)
         draws, clock = self._seed_step(), self.train_loader.clock
-        with clock.stage("augment"):
-            batch = replace(batch, clips=self.augment(batch.clips, draws))
+        if not batch.degraded:
+            with clock.stage("augment"):
+                clips = self.augment(batch.clips, draws, batch.pairs)
+                batch = replace(batch, clips=clips)
         total = torch.zeros((), device=self.fabric.device)
         for start in range(0, len(batch), self.micro):
             part = batch.part(start, start + self.micro)
@@ -429,8 +441,12 @@ class Trainer:
         by_epochs = (state.epoch + state.step_in_epoch / self._steps_per_epoch()) / loop.epochs
         if not loop.max_minutes:
             return by_epochs
-        seconds = state.seconds + time.perf_counter() - self._began
-        return max(by_epochs, seconds / (60 * loop.max_minutes))
+        return max(by_epochs, (state.seconds + self._elapsed()) / (60 * loop.max_minutes))
+
+    def _elapsed(self) -> float:
+        """Seconds of the epoch under way, by the first rank's clock: all must decide alike."""
+        seconds = time.perf_counter() - self._began
+        return seconds if self.fabric.world_size == 1 else float(self.fabric.broadcast(seconds))
 
     def _steps_per_epoch(self) -> int:
         steps = math.ceil(len(self.train_loader) / self.state.batch_size)
@@ -469,3 +485,9 @@ class Trainer:
             self._say(f"Early stopping: no gain for {self.state.epochs_without_gain} epochs.")
         if late:
             self._say(f"Stopping at the limit of {self.config.loop.max_minutes:g} minutes.")
+
+
+def _restore(values: list[torch.Tensor], before: list[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for value, old in zip(values, before, strict=True):
+            value.copy_(old)

@@ -7,7 +7,6 @@ reason why it has none.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import time
@@ -32,14 +31,15 @@ from unmask.faces.detect import (
     SmallPictureDetector,
     load_detector,
 )
-from unmask.files import write_text
+from unmask.files import csv_table, printable, write_text
 from unmask.jobs import Outcome, run_tasks
 from unmask.progress import Progress
 from unmask.types import Face, UInt8Array, VideoRecord, Warn
 
 TIMEOUT_SECONDS = 600.0
 PROBLEMS_FILE = "problems.csv"
-RETRIED = "prepare_"  # codes of failures of the work, not of the file: tried again on the next run
+# Beginnings of codes that say nothing of the content: such files are tried again on the next run.
+RETRIED = ("prepare_", "media_unreadable")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class PrepareReport:
                 f"({self.store / 'problems.csv'})"
             )
             lines += [f"    {p.path}: [{p.code}] {p.message}" for p in self.problems[:5]]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def prepare(
     clip: ClipSpec | None = None,
     data_config: DataConfig | None = None,
     seed: int = 0,
-    workers: int = 2,
+    workers: int | None = None,
     detector: str = DEFAULT,
     decoder: Wanted | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -154,7 +154,8 @@ def prepare(
         clip: how clips are cut.
         data_config: splits and limits.
         seed: of splits that the data does not give.
-        workers: processes; 0 works in this process, unprotected against crashing decoders.
+        workers: processes; None: ``data_config.workers``; 0 works in this process, unprotected
+            against crashing decoders.
         detector: name of a face detector.
         decoder: where videos are decoded; None: ``data_config.decoder``.
         timeout_seconds: a video that takes longer is given up.
@@ -172,6 +173,7 @@ def prepare(
     if detector not in FACE_DETECTORS:
         raise ConfigError(f"No face detector '{detector}'; known: {', '.join(FACE_DETECTORS)}.")
     choice = choose(decoder or data_config.decoder)
+    workers = data_config.workers if workers is None else workers
     manifest = read_manifest(data, data_config, seed)
     with StoreWriter(out, clip) as writer:
         sources = locate(data, manifest.records)
@@ -374,10 +376,15 @@ def _with_twins_together(
     twins = find_twins(here)
     if not twins:
         return manifest
+    # Limited anew, it would keep other videos than those that were prepared.
+    everything = dataclasses.replace(config, videos_per_class=0)
     try:
-        return read_manifest(manifest.root, config, seed, links=twins)
+        again = read_manifest(manifest.root, everything, seed, links=twins)
     except DatasetError:
         return manifest  # nothing but copies: the leak check before training will say so
+    prepared = {record.path for record in manifest.records}
+    records = tuple(record for record in again.records if record.path in prepared)
+    return dataclasses.replace(manifest, records=records)
 
 
 def _with_hashes(manifest: Manifest, entries: Mapping[str, StoreEntry]) -> list[VideoRecord]:
@@ -437,7 +444,6 @@ def _decoding(choice: Choice, worked: Sequence[StoreEntry]) -> tuple[str, ...]:
 
 def _write_problems(file: Path, problems: tuple[Problem, ...]) -> None:
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([field.name for field in dataclasses.fields(Problem)])
-    table.writerows(dataclasses.astuple(problem) for problem in problems)
+    table = csv_table(text, [field.name for field in dataclasses.fields(Problem)])
+    table.writerows(dataclasses.asdict(problem) for problem in problems)
     write_text(file, text.getvalue())

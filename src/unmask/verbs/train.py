@@ -8,6 +8,9 @@ Whatever was interrupted is taken up again by the same command.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from unmask.data import check_leaks, raise_on_leaks, read_manifest
 from unmask.errors import RunError
 from unmask.evaluation.history import write_history
 from unmask.evaluation.plots import plot_history
-from unmask.files import write_json, write_text
+from unmask.files import path_text, sha256_file, write_json, write_text
 from unmask.progress import say
 from unmask.report.text import training_text
 from unmask.training.checkpoint import RunState, run_lock
@@ -70,7 +73,7 @@ def train(
     with run_lock(run):
         _claim(run, settings)
         store = data if bank else _checked_store(data, run, settings)
-        write_json(run / "environment.json", describe_environment())
+        _claim_data(run, data, sha256_file(data) if bank else ClipStore.open(store).digest())
         state = fit(settings, store, run)
         write_history(state.history, run / "results" / "training_history.csv")
         plot_history(state.history, run / "results" / "training_history.png", state.course)
@@ -118,6 +121,25 @@ def _claim(run: Path, settings: TrainConfig) -> None:
     write_text(file, dump(settings))
 
 
+def _claim_data(run: Path, data: Path, digest: str) -> None:
+    """Write ``environment.json``, or refuse a folder that was begun on other data. Data that moved
+    is the same, and so is a folder whose content changed, which is only told."""
+    file = run / "environment.json"
+    place = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()  # a path can name its user
+    here = {"name": path_text(data.resolve().name), "place_sha256": place, "sha256": digest}
+    if file.exists() and (run / "models" / "last" / "LATEST").exists():
+        known = json.loads(file.read_text(encoding="utf-8")).get("data", here)
+        if known["sha256"] != digest and known["place_sha256"] != place:
+            raise RunError(
+                f"{run} was begun on other data ('{known['name']}').",
+                code="run_data",
+                hint="Choose another --out, or give the same data to resume.",
+            )
+        if known["sha256"] != digest:
+            say(f"{data} has changed since {run} was begun; the run goes on with what it is now.")
+    write_json(file, {**describe_environment(), "data": here})
+
+
 def _difference(old: Any, new: Any, where: str = "") -> str:
     """The settings that differ, as ``key: old -> new``."""
     changes = []
@@ -149,7 +171,6 @@ def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
         clip=settings.clip,
         data_config=settings.data,
         seed=settings.loop.seed,
-        workers=settings.data.workers,
     )
     return ClipStore.open(folder, settings.clip)
 
@@ -162,7 +183,10 @@ def _summary(state: RunState) -> dict[str, Any]:
         "best_epoch": state.best_epoch,
         "batch_size": state.batch_size,
         "seconds": round(state.seconds, 1),
-        "best_val_auc_video": state.best_metric,
+        "best_val_auc_video": next(
+            (row["val_auc_video"] for row in state.history if row["epoch"] == state.best_epoch),
+            None,
+        ),
         "images_per_second": max((row["images_per_second"] for row in rows), default=None),
         "data_wait_share": rows[-1]["data_wait_share"] if rows else None,
         "gpu_utilisation": rows[-1]["gpu_utilisation"] if rows else None,
