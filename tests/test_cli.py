@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ import unmask
 from make_media import gradient_frames, portrait_frames, write_video
 from make_model import write_blueness
 from unmask import cli
+from unmask.jobs import run_tasks
+from unmask.verbs import prepare as prepare_verb
 
 VERBS = ("prepare", "train", "evaluate", "export", "detect", "doctor")
 SMALL = ("clip.frames=4", "clip.size_px=48")
@@ -283,12 +285,43 @@ def test_names_that_are_not_utf8_give_strict_json(
     assert "none\\xfe.mp4: failed [media_not_found]" in text.out
 
 
+def test_a_terminal_that_has_not_all_letters(data: Path, tmp_path: Path, blue_model: Path) -> None:
+    odd = tmp_path / "视频 é 😀.mp4"
+    odd.write_bytes((data / "test" / "real" / "test.mp4").read_bytes())
+    narrow = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = command("detect", odd, "--model", blue_model, "--json", env=narrow)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["input"]["name"] == odd.name
+    out = tmp_path / "résultats"
+    scanned = command("scan", odd, "--model", blue_model, "--workers", 1, "--out", out, env=narrow)
+    assert scanned.returncode == 0, scanned.stderr
+    assert "1 files; 1 judged" in scanned.stdout
+
+
+def test_prepare_takes_the_workers_of_the_settings(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noted(*args: object, **how: object) -> Iterator[object]:
+        asked.append(how["workers"])
+        return run_tasks(*args, **{**how, "workers": 0})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare_verb, "run_tasks", noted)
+    run("prepare", data, "--out", tmp_path / "a", *SMALL, "data.workers=3")
+    run("prepare", data, "--out", tmp_path / "b", *SMALL, "data.workers=3", "--workers", "1")
+    assert asked == [3, 1]
+
+
 def test_doctor(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("doctor")
     checks = json.loads(run("doctor", "--json").out)
     assert done.code == (1 if any(check["status"] == "broken" for check in checks) else 0)
     assert all(check["name"] in done.out for check in checks)
+    for check in checks:  # brackets are no markup
+        for word in check["remedy"].split():
+            assert word in done.out
 
 
 # ------------------------------------------------------------------- processes

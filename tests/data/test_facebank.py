@@ -21,6 +21,11 @@ from unmask.data.landmarks import mean_face
 from unmask.errors import DatasetError
 from unmask.types import FAKE, Face, FloatArray, UInt8Array
 
+NPY = (
+    b"\x93NUMPY\1\0v\0{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".ljust(127)
+    + b"\n"
+    + bytes(8)
+)
 BOX = (180.0, 60.0, 270.0, 180.0)
 
 
@@ -55,7 +60,7 @@ def test_a_bank_survives_its_file(tmp_path: Path) -> None:
     assert [str(n) + "f" for n in back.name[back.partner[fakes]]] == back.name[fakes].tolist()
 
 
-@pytest.mark.parametrize("content", [b"", b"no bank at all"])
+@pytest.mark.parametrize("content", [b"", b"no bank at all", b"PK\3\4cut off", NPY])
 def test_what_is_no_bank_is_told(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bank.npz"
     path.write_bytes(content)
@@ -82,6 +87,23 @@ def test_shards_become_faces_with_pairs_splits_and_groups(tmp_path: Path) -> Non
     made = facebank.gather([real, fake])
     assert len(made) == 2
     np.testing.assert_array_equal(made.partner, [-1, 0])
+
+
+def test_without_a_split_a_fake_goes_where_its_authentic_face_goes(tmp_path: Path) -> None:
+    picture = cv2.resize(astronaut(), (60, 60))
+    names = [f"{number:02d}" for number in range(60)]
+    rows = "".join(
+        f"{n}.jpg,faces-00.tar,real,{n}.mp4,\n{n}f.jpg,faces-00.tar,fake,{n}f.mp4,{n}.mp4\n"
+        for n in names
+    )
+    files = {f"{n}{end}.jpg": picture for n in names for end in ("", "f")}
+    header = "file,shard,label,video,source_video\n"
+    faces = list(facebank.still_faces(shard(tmp_path / "x", files, header + rows), "x", mesh))
+    of = {face.name: face for face in faces}
+    fakes = [face for face in faces if face.label == FAKE]
+    assert len(fakes) == 60
+    assert all((f.split, f.group) == (of[f.partner].split, of[f.partner].group) for f in fakes)
+    assert {face.split for face in faces} == {"train", "val"}
 
 
 def test_a_folder_of_stills_without_a_usable_manifest_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Batches through their caches, from a small store."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from clip_files import SPEC, clip_of, entry_of
 
 from unmask.clips import ClipStore, StoreWriter
 from unmask.data.cache import DeviceCache, RamCache, ShardCache, build_cache, choose_tier
-from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
+from unmask.data.loader import ClipItem, ClipLoader, _in_whole_pairs, by_video, clip_items
 
 CPU = torch.device("cpu")
 CACHES = [DeviceCache, RamCache, ShardCache]
@@ -106,6 +107,39 @@ def test_a_fake_goes_with_its_source(store: ClipStore) -> None:
         for fake in (1, 3, 5, 7):
             assert order[order.index(fake) - 1] == fake - 1
         assert set(order) == set(range(11))  # 9, whose source is unknown, stands alone
+
+
+def test_every_clip_of_a_source_is_seen_and_goes_with_the_like_one(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", SPEC) as writer:
+        for number, label in enumerate((0, 1, 0, 1, 0)):
+            entry = entry_of(f"{number}.mp4", label=label)
+            record = dataclasses.replace(entry.record, source=f"{number - 1}.mp4" if label else "")
+            clips = [clip_of(10 * number + k) for k in range(4 if number != 2 else 2)]
+            writer.append(dataclasses.replace(entry, record=record), clips)
+        store = writer.snapshot()
+    loader = loader_of(store, pair_sources=True)
+    names = [f"{i.record.path[0]}{i.ref.offset // i.ref.size_bytes % 4}" for i in loader.items]
+    assert len(names) == len(loader.items) == 18
+    for epoch in range(4):
+        for batch in loader.batches(epoch, 4):
+            assert batch.pairs is not None
+            for at, position in enumerate(batch.positions):
+                if batch.labels[at]:  # its source stands before it and shares its number
+                    assert loader.items[batch.positions[at - 1]].record.path == (
+                        loader.items[position].record.source
+                    )
+                    assert batch.pairs[at] == batch.pairs[at - 1]
+                elif at:
+                    assert batch.pairs[at] != batch.pairs[at - 1]
+        assert set(loader.order(epoch)) == set(range(18))
+
+
+def test_pairs_do_not_lie_across_two_batches_as_long_as_single_clips_can_fill_them() -> None:
+    units = [(0,), (1, 2), (3, 4), (5,), (6, 7), (8,)]
+    order = _in_whole_pairs(units, 3)
+    assert sorted(order) == list(range(9))
+    batches = [set(order[at : at + 3]) for at in range(0, 9, 3)]
+    assert all(any({a, b} <= batch for batch in batches) for a, b in ((1, 2), (3, 4), (6, 7)))
 
 
 def test_a_reader_that_fails_is_heard(store: ClipStore) -> None:

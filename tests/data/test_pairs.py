@@ -46,6 +46,7 @@ def test_a_killed_run_sees_the_batches_that_it_lost(bank: FaceBank, tmp_path: Pa
     assert straight[0].patches is not None
     assert straight[0].patches.target.shape == (4, 2, 1, 6, 6)
     assert straight[0].patches.known.all()
+    assert straight[0].degraded
 
 
 def test_the_first_epochs_may_hold_other_kinds(bank: FaceBank, tmp_path: Path) -> None:

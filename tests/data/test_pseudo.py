@@ -199,6 +199,29 @@ def test_a_validation_set_is_kept_and_remade_when_asked_for_another(
     assert len(more.images) == 12
 
 
+def test_a_collection_without_a_weight_gives_neither_faces_nor_donors_nor_fakes(
+    bank: FaceBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    look = FaceBank.image
+    monkeypatch.setattr(FaceBank, "image", lambda self, row: used.append(row) or look(self, row))
+    sources = {"dfdc": 0.0, "portraits": 1.0, "clips": 0.0}
+    source = PairSource(bank, replace(SMALL, sources=sources, kinds={"swap": 1, "dataset": 1}))
+    assert source.kinds == {"swap": 1}
+    for i in range(40):
+        source.pair(np.random.default_rng(i))
+    assert set(bank.source[used]) == {"portraits"}
+    with pytest.raises(DatasetError):
+        PairSource(bank, replace(SMALL, sources={"portraits": 1.0}, kinds={"dataset": 1}))
+
+
+def test_a_fake_whose_authentic_face_is_of_the_other_split_is_not_drawn(bank: FaceBank) -> None:
+    split = np.where(bank.name == "dfdc/train0", "val", bank.split)
+    crossed = PairSource(replace(bank, split=split), replace(SMALL, kinds={"dataset": 1.0}))
+    rows = {crossed.pair(np.random.default_rng(i)).row for i in range(30)}
+    assert {str(bank.name[row]) for row in rows} == {"dfdc/train1", "dfdc/train2"}
+
+
 def test_what_cannot_be_made_is_told(bank: FaceBank) -> None:
     with pytest.raises(ValueError, match="beard"):
         PairSource(bank, SMALL).pair(np.random.default_rng(0), kind="beard")

@@ -158,3 +158,12 @@ def test_nothing_to_do_and_no_list_are_errors(folder: Path) -> None:
     with pytest.raises(ScanError) as caught:
         look(list_file=folder / "absent")
     assert caught.value.code == "scan_list"
+
+
+def test_a_name_that_the_system_refuses_costs_itself_only(folder: Path) -> None:
+    (folder / "a.mp4").write_bytes(MP4)
+    listed = folder.parent / "list.txt"
+    listed.write_text(f"{folder / 'a.mp4'}\n{folder / ('x' * 300)}.mp4\n")
+    good, refused = look(list_file=listed).files
+    assert good.regular
+    assert refused.stamp == (-1, -1)

@@ -46,6 +46,25 @@ def test_processor_time_is_counted_by_task_and_not_by_worker() -> None:
     assert len({outcome.value for outcome in found.values()}) == 1  # one process did them all
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+def test_limits_of_the_system_that_are_lower_hold() -> None:
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))\n"
+        "import jobs_for_tests as jobs\n"
+        "from unmask.jobs import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    how = dict(workers=1, timeout_seconds=60.0, cpu_seconds=600, memory_mib=8192)\n"
+        "    print([outcome.status for outcome in run_tasks(jobs.act, ['a', 'b'], **how)])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(jobs.__file__).parent)],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.strip() == "['done', 'done']", done.stderr
+
+
 def test_without_workers_all_happens_here() -> None:
     (outcome,) = run_tasks(jobs.pid, ["here"], workers=0, timeout_seconds=1.0)
     assert outcome.value == os.getpid()

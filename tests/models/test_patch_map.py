@@ -41,6 +41,38 @@ def test_shapes_and_missing_frames() -> None:
     assert torch.allclose(output.clip_logit[0], output.frame_logits[0, 0])
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet"])
+def test_missing_frames_do_not_reach_the_batch_statistics(backbone: str) -> None:
+    config = dataclasses.replace(CONFIG, backbone=backbone, blocks=0)
+    mask = MASK.clone()
+    mask[0, 1] = mask[2, 0] = False
+    outputs, statistics = [], []
+    for missing in (0, 255):
+        torch.manual_seed(0)
+        detector = build(config, 64).train()
+        clips = torch.where(mask[..., None, None, None], CLIPS, torch.full_like(CLIPS, missing))
+        outputs.append(detector(clips, mask))
+        statistics.append(dict(detector.named_buffers()))
+    for name, value in statistics[0].items():
+        assert torch.equal(value, statistics[1][name]), name
+    one, other = outputs
+    assert torch.equal(one.frame_logits, other.frame_logits)
+    assert one.patch_logits is not None
+    assert torch.equal(one.patch_logits[:, :, 0, 0, 0].isnan(), ~mask)
+    assert one.features is not None
+    assert (one.features[~mask] == 0).all()
+
+
+def test_patches_are_dropped_beside_register_tokens() -> None:
+    backbone = "vit_small_patch14_reg4_dinov2"
+    config = dataclasses.replace(CONFIG, backbone=backbone, blocks=1, patch_drop=0.4)
+    detector = build(config, 56).train()
+    output = detector(CLIPS[..., :56, :56], MASK)
+    assert output.patch_logits is not None
+    seen = ~output.patch_logits[0, 0, 0].isnan()
+    assert int(seen.sum()) == round(16 * 0.6)
+
+
 def test_it_learns_where() -> None:
     """Bright squares on dark crops: after a few steps the map knows the bright patches."""
     torch.manual_seed(0)

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from bank_faces import face
 from stores import make_store, tiny_config
 from torch.optim import SGD
 
+from unmask.config import load
+from unmask.data.facebank import FaceBank
+from unmask.data.pairs import pair_loaders
 from unmask.errors import ModelError
-from unmask.models import load_checkpoint, save_model
+from unmask.models import build, load_checkpoint, save_model
+from unmask.training.fabric import build_fabric
 from unmask.training.fit import fit
+from unmask.training.loop import Trainer
 from unmask.training.optim import set_trapezoid
 
 
@@ -100,3 +106,32 @@ def test_a_patch_map_is_learned_beside_weights_that_had_none(store: Path, tmp_pa
     added = {"patch_classifier.weight", "patch_classifier.bias"}
     assert set(after) - set(before) == added
     assert torch.equal(after["classifier.weight"], before["classifier.weight"])
+
+
+def test_pairs_of_a_bank_are_learned_from_as_they_come(tmp_path: Path) -> None:
+    """They are degraded alike already, and a patch map's targets would not turn with the crop."""
+    seen = []
+
+    def forward(clips: torch.Tensor, mask: torch.Tensor) -> None:
+        seen.append(clips)
+        raise KeyboardInterrupt
+
+    faces = [face(f"p/{i}", "portraits", f"g{i}", "val" if i > 3 else "train") for i in range(6)]
+    config = load(
+        None,
+        [
+            "clip={frames: 1, size_px: 64}",
+            "model={name: frame, backbone: test_resnet, weights: random, patch_map: true}",
+            "pairs={sources: {portraits: 1.0}, kinds: {none: 1.0}, val_pairs: 1}",
+            "loop={batch_size: 4, accelerator: cpu, precision: fp32}",
+            "data.workers=0",
+        ],
+    )
+    fabric = build_fabric(config.loop, config.model)
+    model = build(config.model, config.clip.size_px)
+    train, val = pair_loaders(FaceBank.of(faces), config, fabric.device, tmp_path / "v.npz", 2)
+    trainer = Trainer(fabric, config, model, train, val, tmp_path)
+    trainer.forward = forward
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    assert torch.equal(seen[0], next(iter(train.batches(0, 4))).clips)

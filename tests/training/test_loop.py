@@ -3,15 +3,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from stores import make_store, tiny_config
 
+from unmask.data.loader import Batch
 from unmask.errors import DatasetError, RunError
 from unmask.models import load_checkpoint
 from unmask.training import fit as fit_module
+from unmask.training import loop as loop_module
 from unmask.training.checkpoint import load_last
 from unmask.training.fit import fit
 from unmask.training.loop import Trainer
@@ -241,6 +246,54 @@ def test_one_bad_step_changes_nothing_but_is_passed(
     assert state.finished
     assert state.rollbacks == 0
     assert math.isfinite(state.history[0]["train_loss"])
+
+
+def test_batch_statistics_of_a_bad_step_are_forgotten(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What overflows in the forward pass has been written into them before the loss is known."""
+    forward_backward = Trainer._forward_backward
+
+    def poisoned(self: Trainer, batch: Batch) -> float:
+        if self.state.step == 3:
+            batch = replace(batch, clips=batch.clips.float() * math.inf)
+        return forward_backward(self, batch)
+
+    monkeypatch.setattr(Trainer, "_forward_backward", poisoned)
+    monkeypatch.setattr(loop_module, "Augment", lambda config: lambda clips, *how: clips)
+    state = fit(tiny_config(), store, tmp_path / "run")
+    assert state.finished
+    assert all(torch.isfinite(value).all() for value in _weights(tmp_path / "run").values())
+
+
+def test_a_checkpoint_within_an_epoch_counts_its_time(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer._step
+
+    def stopped(self: Trainer, batch: Batch) -> float | None:
+        if self.state.step == 3:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_config(), store, tmp_path / "run")
+    last = load_last(tmp_path / "run" / "models" / "last")
+    assert last is not None
+    assert last.state.step_in_epoch == 2
+    assert last.state.seconds > 0.1
+
+
+def test_all_ranks_go_by_the_first_ones_clock(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fabric, "world_size", property(lambda self: 2))
+    monkeypatch.setattr(Fabric, "broadcast", lambda self, value, src=0: 7.0)
+    trainer = object.__new__(Trainer)
+    trainer.fabric, trainer._began = Fabric(accelerator="cpu", devices=1), time.perf_counter()
+    assert trainer._elapsed() == 7.0
 
 
 def test_ema_and_found_batch_size_resume(store: Path, tmp_path: Path) -> None:

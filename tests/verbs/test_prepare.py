@@ -21,7 +21,7 @@ import unmask
 from unmask.clips import ClipStore, read_records
 from unmask.config import ClipSpec, DataConfig
 from unmask.device import choice, walk
-from unmask.errors import ConfigError, DatasetError, RunError, StoreError
+from unmask.errors import ConfigError, DatasetError, MediaError, RunError, StoreError
 from unmask.verbs import prepare as verb
 from unmask.verbs.prepare import PrepareReport, prepare
 
@@ -157,6 +157,33 @@ def test_failures_of_the_work_are_tried_again(
     assert run(dataset, tmp_path / "store").ok == 8
 
 
+def test_a_file_that_could_not_be_read_is_tried_again(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that was gone, a permission that was missing: the file itself did not change."""
+    hashed = verb.sha256_of
+
+    def gone(source: object) -> str:
+        raise MediaError("The share is gone.", code="media_unreadable")
+
+    monkeypatch.setattr(verb, "sha256_of", gone)
+    assert run(dataset, tmp_path / "store").ok == 0
+    monkeypatch.setattr(verb, "sha256_of", hashed)
+    assert run(dataset, tmp_path / "store").ok == 8
+
+
+def test_a_name_does_not_steer_the_terminal_nor_split_the_tables(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "data", {"train": 1, "val": 1, "test": 1})
+    (root / "train" / "real" / "\x1b]0;owned\x07\rtwo.mp4").write_text("no video")
+    report = run(root, tmp_path / "store")
+    assert "\x1b" not in report.summary()
+    assert "two.mp4: [media_format]" in report.summary()
+    with (tmp_path / "store" / "problems.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] == report.problems[0].path == "train/real/\x1b]0;owned\x07\rtwo.mp4"
+    assert len(ClipStore.open(tmp_path / "store").entries) == 7
+
+
 def test_stills_are_clips_of_one_frame(tmp_path: Path) -> None:
     root = tmp_path / "faces"
     for label in ("real", "fake"):
@@ -184,6 +211,27 @@ def test_copies_of_a_recording_stay_in_one_split(tmp_path: Path) -> None:
             records[f"real/copy-of-{number}.mp4"], records[f"real/s{number:02d}.mp4"]
         )  # fmt: skip
         assert (copy.group, copy.split) == (source.group, source.split)
+
+
+def test_copies_among_a_limited_number_of_videos(tmp_path: Path) -> None:
+    """Kept together as well, and no video is asked for that was not prepared."""
+    root = tmp_path / "data"
+    frames = list(make_media.portrait_frames(24, 80, 80, face_px=70))
+    for number, frame in enumerate(frames):
+        for label, image in (("real", frame), ("fake", 255 - frame)):
+            (root / label).mkdir(parents=True, exist_ok=True)
+            for name in (f"{number:02d}", f"copy-{number:02d}"):
+                cv2.imwrite(str(root / label / f"{name}.png"), image[..., ::-1])
+    limited = DataConfig(videos_per_class=5)
+    spec = ClipSpec(frames=1, size_px=48)
+    report = prepare(
+        root, tmp_path / "store", clip=spec, data_config=limited, workers=0, show_progress=False
+    )
+    assert report.videos == report.ok == len(read_records(tmp_path / "store" / "manifest.csv"))
+    again = prepare(
+        root, tmp_path / "store", clip=spec, data_config=limited, workers=0, show_progress=False
+    )
+    assert (again.worked, again.ok) == (0, report.ok)
 
 
 def test_where_videos_were_decoded_is_told(

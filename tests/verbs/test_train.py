@@ -129,6 +129,19 @@ def test_other_settings_in_the_same_folder_are_refused(trained: TrainReport, vid
     assert caught.value.code == "run_config"
 
 
+def test_a_run_that_was_begun_on_other_data_is_not_taken_up(
+    trained: TrainReport, videos: Path, tmp_path: Path
+) -> None:
+    environment = json.loads((trained.run / "environment.json").read_text())
+    assert environment["data"]["name"] == videos.name
+    others = make_dataset(tmp_path / "others", {"train": 2, "val": 1, "test": 1}, first_seed=70)
+    before = (trained.run / "models" / "best_model.pth").read_bytes()
+    with pytest.raises(RunError, match="other data") as caught:
+        train(others, out=trained.run, overrides=SETTINGS)
+    assert caught.value.code == "run_data"
+    assert (trained.run / "models" / "best_model.pth").read_bytes() == before
+
+
 def test_a_store_is_taken_as_it_is(trained: TrainReport, tmp_path: Path) -> None:
     (store,) = (trained.run.parent / "stores").iterdir()
     with pytest.raises(StoreError) as caught:
