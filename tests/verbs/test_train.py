@@ -23,6 +23,7 @@ from unmask.data.stages import STAGES
 from unmask.errors import DatasetError, LeakError, RunError, StoreError
 from unmask.models import load_checkpoint
 from unmask.verbs import train as verb
+from unmask.verbs.prepare import prepare
 from unmask.verbs.train import TrainReport, train
 
 pytestmark = pytest.mark.slow
@@ -134,10 +135,12 @@ def test_a_run_that_was_begun_on_other_data_is_not_taken_up(
 ) -> None:
     environment = json.loads((trained.run / "environment.json").read_text())
     assert environment["data"]["name"] == videos.name
-    others = make_dataset(tmp_path / "others", {"train": 2, "val": 1, "test": 1}, first_seed=70)
+    others = make_dataset(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, first_seed=70)
+    store = tmp_path / "store"  # not beside the run, where later tests look
+    prepare(others, store, clip=settings().clip, workers=0, show_progress=False)
     before = (trained.run / "models" / "best_model.pth").read_bytes()
     with pytest.raises(RunError, match="other data") as caught:
-        train(others, out=trained.run, overrides=SETTINGS)
+        train(store, out=trained.run, overrides=SETTINGS)
     assert caught.value.code == "run_data"
     assert (trained.run / "models" / "best_model.pth").read_bytes() == before
 
@@ -186,6 +189,7 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from datasets import SETTINGS
 from unmask.verbs import train as verb
+from unmask.verbs.prepare import prepare
 verb.export = lambda run: os.kill(os.getpid(), signal.SIGKILL)
 verb.train(Path({store!r}), out=Path({run!r}), overrides=SETTINGS)
 """
