@@ -43,7 +43,7 @@ class Monitor:
         clock: StageClock | None = None,
     ) -> None:
         self._interval = interval_seconds
-        self._gpu = _Gpu(device.index or 0) if device.type == "cuda" else None
+        self._gpu = _Gpu(device) if device.type == "cuda" else None
         self._processes = _Processes()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="unmask-monitor", daemon=True)
@@ -202,13 +202,15 @@ class _Processes:
 class _Gpu:
     """One NVIDIA GPU through NVML; silent where the library does not answer."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, device: torch.device) -> None:
         import pynvml
 
         self._nvml = pynvml
+        # By its name: torch's numbers are those of CUDA_VISIBLE_DEVICES, NVML's of the machine.
+        name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
         try:
             pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(name)
         except pynvml.NVMLError:
             self._handle = None
 
