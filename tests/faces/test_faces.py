@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from make_media import FACE_CENTRE_XY, FACE_SIDE_PX, gradient_frames, portrait_f
 from unmask.config import ClipSpec
 from unmask.faces import align, extract, load_detector
 from unmask.faces.align import roll_radians
+from unmask.faces.extract import Gathering
 from unmask.faces.track import Tracker
 from unmask.types import Crop, Face, Frame, UInt8Array
 
@@ -108,8 +111,35 @@ def test_a_track_that_is_never_sure_is_a_false_alarm(
     for index, confidence in enumerate(confidences):
         face = Face((10, 10, 90, 90), np.zeros((5, 2), np.float32), confidence)
         tracker.update([Crop(picture, index / 2, index, face)])
-    found = tracker.tracks(most=4)
+    found = tracker.tracks()
     assert [len(track.crops) for track in found] == [len(confidences)] * tracks
+
+
+def test_people_beyond_the_most_prominent_are_told() -> None:
+    picture = _portrait(90, side=96)
+    people = Gathering(dataclasses.replace(SPEC, max_faces=2))
+    for index in range(8):
+        faces = [
+            Face((x, 10, x + size, 10 + size), np.full((5, 2), x + 20, np.float32), 0.9)
+            for x, size in ((10, 90), (300, 80), (600, 70), (900, 60))[: 3 if index else 4]
+        ]
+        chosen = people.choose(faces, 1000, 200)
+        people.add(
+            chosen, [np.roll(picture, 17 * k, 1) for k in range(len(chosen))], index / 2, index
+        )
+    found = people.result()
+    assert len(found.tracks) == 2
+    assert found.frames_with_face == 8
+    (warning,) = found.warnings  # the one who showed once is not counted
+    assert (warning.code, "2 most prominent (1)" in warning.message) == ("people_left_out", True)
+
+
+def test_detections_too_uncertain_to_be_a_face_are_none() -> None:
+    def unsure(image: np.ndarray) -> list[Face]:
+        return [dataclasses.replace(face, confidence=0.6) for face in DETECTOR(image)]
+
+    extraction = extract(_frames([_portrait(160)] * 4), SPEC, unsure)
+    assert (extraction.tracks, extraction.frames_with_face) == ((), 0)
 
 
 @pytest.mark.parametrize(("shown_px", "used"), [(480, 1), (330, 1), (260, 0), (235, 0)])

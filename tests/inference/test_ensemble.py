@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_models import write_model
 
 from make_model import CALIBRATION, write_blueness
 from unmask.errors import ModelError
 from unmask.inference import ensemble, heatmap, load_model
+from unmask.inference.ensemble import _on_grid
 from unmask.inference.session import OnnxModel
 
 SIDE = 96
@@ -88,6 +90,25 @@ def test_the_map_is_that_of_a_member_which_has_one(tmp_path: Path, members: list
     assert heatmap(plain, crop).method == "occlusion"
     with pytest.raises(ValueError, match="patch"):
         plain.patch_logits(*clips())
+
+
+def test_the_map_is_the_mean_of_the_members_maps(tmp_path: Path) -> None:
+    write_model(tmp_path / "rich.onnx", patches=True)
+    members = ["rich.onnx", {"model": "rich.onnx", "mirrored": True}]
+    both = load_model(put(tmp_path / "both.json", members=members))
+    frames, mask = clips()
+    alone = load_model(tmp_path / "rich.onnx").patch_logits(frames, mask)
+    mirrored = load_model(tmp_path / "rich.onnx").patch_logits(frames[..., ::-1, :].copy(), mask)
+    found = both.patch_logits(frames, mask)
+    np.testing.assert_allclose(found, (alone + mirrored[..., ::-1]) / 2, atol=1e-5)
+
+
+def test_maps_of_a_coarser_grid_are_laid_on_the_finest() -> None:
+    coarse = np.array([[0.0, 4.0], [8.0, 12.0]], np.float32)[None, None]
+    fine = _on_grid(np.repeat(coarse, 3, 1), 4)
+    assert fine.shape == (1, 3, 4, 4)
+    np.testing.assert_allclose(fine[0, 2, [0, 0, 3, 3], [0, 3, 0, 3]], [0, 4, 8, 12])
+    assert fine.mean() == pytest.approx(6.0)
 
 
 def test_another_member_is_another_digest(tmp_path: Path, members: list[str]) -> None:

@@ -14,7 +14,7 @@ from unmask.errors import InputError
 from unmask.media import open_video
 from unmask.report import annotate
 from unmask.report.annotate import write_annotated
-from unmask.report.strip import PEOPLE, Canvas
+from unmask.report.strip import PEOPLE, Canvas, Strip
 from unmask.types import Person, Verdict
 
 NOTHING = Verdict("completed", {}, "not_applicable", None, "", coverage={})
@@ -90,6 +90,21 @@ def test_suspicious_stretches_are_red(annotated: list[tuple[float, np.ndarray]])
     columns = np.flatnonzero(red[200:]) + 200
     span = (np.array([columns.min(), columns.max()]) - 167.5) / (782.5 - 167.5) * 4.0
     assert span == pytest.approx([1.5, 3.0], abs=0.15)
+
+
+def test_frames_that_do_not_count_are_not_drawn_as_authentic() -> None:
+    def strip(score: float | None) -> np.ndarray:
+        frames = [
+            {"time_seconds": float(n), "box_xyxy_px": [0, 0, 1, 1], "score": score or 0.0}
+            for n in range(4)
+        ]
+        if score is None:
+            frames = [{**frame, "score": None} for frame in frames]
+        person = Person(1, "weak_evidence", 0.1, 4, 80.0, (), tuple(frames))
+        drawn = Strip(replace(NOTHING, people=(person,)), Canvas(640, 360), 4.0)
+        return near(drawn.at(9.0), PEOPLE[0])
+
+    assert strip(0.0).sum() - strip(None).sum() > 20
 
 
 @pytest.mark.parametrize("rotation", [-90, 90, 180])

@@ -46,6 +46,19 @@ def test_a_persons_row() -> None:
     assert row.seen == ((0.0, 20.0), (80.0, 10.0))
 
 
+def test_frames_that_do_not_count_break_the_line() -> None:
+    scores = [0.9, 0.9, None, None, 0.9, 0.9]
+    frames = [
+        {"time_seconds": time, "box_xyxy_px": [0, 0, 1, 1], "score": score}
+        for time, score in enumerate(scores)
+    ]
+    seen = ((0.0, 5.0),)
+    person = Person(1, "weak_evidence", 0.4, 6, 80.0, (), tuple(frames), seen_ranges_seconds=seen)
+    row = track(person, 10.0)
+    assert row.lines == ("M0.00 10.00 L10.00 10.00", "M40.00 10.00 L50.00 10.00")
+    assert (row.dots.count("M"), row.left_out) == (4, "M20.00 0v6 M30.00 0v6")
+
+
 def test_frames_far_apart_are_no_stretch_that_was_seen() -> None:
     person = Person(
         1, "weak_evidence", 0.4, 5, 80.0,

@@ -87,6 +87,14 @@ def test_too_few_authentic_videos_are_told() -> None:
     assert "Only 10 authentic" in found.notes[0]
 
 
+def test_copies_are_no_further_videos() -> None:
+    logits, labels = np.repeat([-1.0, 1.0], 50), np.repeat([0, 1], 50)
+    assert fit(logits, labels).notes == ()
+    copied = fit(logits, labels, videos=(10, 10))
+    assert (copied.authentic, copied.manipulated) == (10, 10)
+    assert "Only 10 authentic" in copied.notes[0]
+
+
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], []])
 def test_one_class_is_not_calibrated(labels: list[int]) -> None:
     found = fit(np.arange(len(labels), dtype=float), labels)

@@ -59,6 +59,25 @@ def test_one_manipulated_of_two_people() -> None:
     assert (verdict.threshold, verdict.expected_bpcer) == (0.6, 0.05)
 
 
+def test_a_bystander_who_stays_longer_does_not_silence_the_lead() -> None:
+    lead, beside = track(0, 4.0, frames=7, size=400.0), track(1, -2.0, frames=32, size=40.0)
+    for other in (beside, guarded(beside, ["face_blurry"] * 32)):
+        verdict = judge(video(lead, other), FITTED)
+        assert verdict.score == pytest.approx(FITTED.score(4.0))
+    unclear = guarded(track(0, 4.0, frames=32), ["face_dark"] * 30)
+    verdict = judge(video(unclear, track(1, 3.0, frames=7)), FITTED)
+    assert verdict.score == pytest.approx(FITTED.score(3.0))
+
+
+def test_what_several_people_do_to_the_error_rates_is_told() -> None:
+    def codes(*logits: float) -> list[str]:
+        verdict = judge(video(*(track(n, logit) for n, logit in enumerate(logits))), FITTED)
+        return [warning.code for warning in verdict.warnings]
+
+    assert codes(4.0) == codes(-3.0, -4.0) == []
+    assert codes(-3.0, 4.0) == ["several_people"]
+
+
 def test_people_count_from_one_in_every_sentence() -> None:
     verdict = judge(video(track(0, -3.0), track(1, 4.0, frames=2)), FITTED)
     assert [person.person_id for person in verdict.people] == [1, 2]

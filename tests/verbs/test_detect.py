@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ from jsonschema import Draft202012Validator
 from skimage import data
 
 import make_media
-from make_model import write_blueness
+from make_model import CALIBRATION, write_blueness
 from unmask import detect as detect_by_name
 from unmask.errors import ModelError
 from unmask.report import as_dict
@@ -323,3 +324,13 @@ def test_it_is_exported_and_reaches_no_training_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_must_be_known_of_the_fit_stands_in_the_verdict(
+    portrait: Path, tmp_path: Path
+) -> None:
+    told = dataclasses.replace(CALIBRATION, notes=("Only 3 authentic validation videos.",))
+    verdict = detect(portrait, model=write_blueness(tmp_path / "few.onnx", told, frames=8))
+    checked(verdict)
+    notes = [w.message for w in verdict.warnings if w.code == "calibration_note"]
+    assert notes == ["Only 3 authentic validation videos."]

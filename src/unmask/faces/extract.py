@@ -20,7 +20,8 @@ class Extraction:
     """At most ``spec.max_faces``, the most prominent first."""
     frames_seen: int
     frames_with_face: int
-    """Frames with a face of at least ``spec.min_face_px`` whose eyes, nose and mouth are in it."""
+    """Frames with a face of at least ``spec.min_face_px`` whose eyes, nose and mouth are in it, and
+    which is no false alarm (`unmask.faces.track.Tracker.tracks`)."""
     warnings: tuple[Warn, ...] = ()
 
 
@@ -30,7 +31,7 @@ class Gathering:
     def __init__(self, spec: ClipSpec) -> None:
         self._spec = spec
         self._tracker = Tracker()
-        self._seen = self._with_face = self._small = self._cut = 0
+        self._seen = self._small = self._cut = 0
 
     def choose(self, found: Sequence[Face], width_px: int, height_px: int) -> list[Face]:
         """Of the faces found in the next frame, those to be cut out; the others are counted."""
@@ -39,7 +40,6 @@ class Gathering:
         self._seen += 1
         self._cut += len(found) - len(whole)
         self._small += len(whole) - len(faces)
-        self._with_face += bool(faces)
         return faces
 
     def add(
@@ -63,8 +63,13 @@ class Gathering:
             least = self._spec.min_face_px
             text = f"Not used: detections smaller than {least} px ({self._small})."
             warnings.append(Warn("face_below_minimum", text))
-        tracks = self._tracker.tracks(self._spec.max_faces)
-        return Extraction(tracks, self._seen, self._with_face, tuple(warnings))
+        tracks = self._tracker.tracks()
+        with_face = {crop.frame_index for track in tracks for crop in track.crops}
+        kept, others = tracks[: self._spec.max_faces], tracks[self._spec.max_faces :]
+        if further := [t for t in others if len(t.crops) >= len(kept[0].crops) / 4]:
+            text = f"Not judged: people beyond the {len(kept)} most prominent ({len(further)})."
+            warnings.append(Warn("people_left_out", text))
+        return Extraction(kept, self._seen, len(with_face), tuple(warnings))
 
 
 def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> Extraction:

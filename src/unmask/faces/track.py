@@ -65,8 +65,8 @@ class Tracker:
             if c not in taken_crops:
                 self._open.append(_Open([crop], looks[c]))
 
-    def tracks(self, most: int) -> tuple[Track, ...]:
-        """The ``most`` prominent tracks (face size summed over frames), the first one first.
+    def tracks(self) -> tuple[Track, ...]:
+        """All tracks, the most prominent (face size summed over frames) first.
 
         A track is dropped as a false alarm when no detection in it is confident.
         """
@@ -75,7 +75,7 @@ class Tracker:
             for track in self._open
             if max(crop.face.confidence for crop in track.crops) >= LEAST_CONFIDENCE
         ]
-        ordered = sorted(sure, key=lambda track: -track.prominence)[:most]
+        ordered = sorted(sure, key=lambda track: -track.prominence)
         return tuple(Track(n, tuple(track.crops)) for n, track in enumerate(ordered))
 
 

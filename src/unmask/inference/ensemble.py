@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from unmask import weights
@@ -80,11 +81,19 @@ class Ensemble(Model):
         return any(member.has_patches for member in self.members)
 
     def patch_logits(self, frames: UInt8Array, mask: BoolArray) -> FloatArray:
-        """As `Model.patch_logits`."""
-        for member in self.members:
-            if member.has_patches:
-                return member.patch_logits(frames, mask)
-        raise ValueError(f"no member of {self.name} has patch logits")
+        """As `Model.patch_logits`: the mean of the members' maps, on the finest of their grids."""
+        maps = [member.patch_logits(frames, mask) for member in self.members if member.has_patches]
+        if not maps:
+            raise ValueError(f"no member of {self.name} has patch logits")
+        side = max(found.shape[-1] for found in maps)
+        return np.asarray(np.mean([_on_grid(found, side) for found in maps], axis=0), np.float32)
+
+
+def _on_grid(maps: FloatArray, side: int) -> FloatArray:
+    """Maps ``(B, T, g, g)`` as ``(B, T, side, side)``."""
+    each = maps.reshape(-1, *maps.shape[2:])
+    resized = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in each]
+    return np.asarray(resized, np.float32).reshape(*maps.shape[:2], side, side)
 
 
 def read(path: Path) -> Record:

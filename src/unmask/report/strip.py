@@ -123,10 +123,13 @@ class Strip:
             fill = 1 if segment.coarse else -1  # nobody saw what lies between its frames
             place = (start, low), (max(end, start + 2), high)
             cv2.rectangle(self._still, *place, _SUSPICIOUS, fill)
+        thick = max(1, round(1.5 * self._unit))
         for frame in person.frames_detail:  # a tick for every frame that was looked at
-            x, share = self._x(frame["time_seconds"]), frame["score"] or 0.0
-            y = round(high - (high - low) * share)
-            thick = max(1, round(1.5 * self._unit))
+            x, score = self._x(frame["time_seconds"]), frame["score"]
+            if score is None:  # it does not count: a short grey one from above
+                cv2.line(self._still, (x, low), (x, low + 2 * thick), _SOFT, thick)
+                continue
+            y = round(high - (high - low) * score)
             cv2.line(self._still, (x, high), (x, min(y, high - thick)), colour, thick)
 
     def _x(self, seconds: float) -> int:

@@ -34,9 +34,11 @@ class Track:
 
     person_id: int
     lines: tuple[str, ...]
-    """SVG paths that join the scores of each stretch in which the face was followed."""
+    """SVG paths that join the scores of each stretch in which the face was followed and counted."""
     dots: str
-    """One SVG path with a point a frame."""
+    """One SVG path with a point a frame that counts."""
+    left_out: str
+    """One SVG path with a tick a frame that was looked at and does not count."""
     segments: tuple[tuple[float, float], ...]
     """x and width of the suspicious stretches."""
     coarse: tuple[tuple[float, float], ...]
@@ -55,25 +57,28 @@ def span_seconds(verdict: Verdict) -> float:
 
 def track(person: Person, end_seconds: float) -> Track:
     """Lay one person's frames out on an axis from 0 to ``end_seconds``."""
-    shown = person.frames_detail
-    if (
-        person.score is not None
-    ):  # frames that were left out have no score, and no place on the line
-        shown = tuple(frame for frame in shown if frame["score"] is not None)
-    points = [
-        (_x(frame["time_seconds"], end_seconds), 100 - 100 * (frame["score"] or 0.0))
-        for frame in shown
-    ]
-    places = [frame["time_seconds"] for frame in shown]
-    lines = []
-    for start, end in person.seen_ranges_seconds:
-        inside = [point for point, time in zip(points, places, strict=True) if start <= time <= end]
-        if len(inside) > 1:
-            lines.append("M" + " L".join(f"{x:.2f} {y:.2f}" for x, y in inside))
+    points: list[str] = []
+    ticks: list[str] = []
+    lines: list[list[str]] = [[]]
+    stretches = iter([*person.seen_ranges_seconds, (float("inf"), float("inf"))])
+    _, end = next(stretches)
+    for frame in person.frames_detail:
+        at = _x(frame["time_seconds"], end_seconds)
+        while frame["time_seconds"] > end:
+            _, end = next(stretches)
+            lines.append([])
+        if frame["score"] is None:  # it has no place on the line, and breaks it
+            ticks.append(f"M{at:.2f} 0v6")
+            lines.append([])
+        else:
+            point = f"{at:.2f} {100 - 100 * frame['score']:.2f}"
+            points.append(f"M{point}h0")
+            lines[-1].append(point)
     return Track(
         person_id=person.person_id,
-        lines=tuple(lines) if person.score is not None else (),
-        dots=" ".join(f"M{x:.2f} {y:.2f}h0" for x, y in points),
+        lines=tuple("M" + " L".join(line) for line in lines if len(line) > 1),
+        dots=" ".join(points),
+        left_out=" ".join(ticks),
         segments=_bars(_spans(person, coarse=False), end_seconds),
         coarse=_bars(_spans(person, coarse=True), end_seconds),
         seen=_bars(person.seen_ranges_seconds, end_seconds),

@@ -103,6 +103,7 @@ def fit(
     *,
     target_bpcer: float = TARGET_BPCER,
     balanced: bool = True,
+    videos: tuple[int, int] | None = None,
 ) -> Calibration:
     """Fit temperature, offset, threshold and cut points on validation videos.
 
@@ -118,13 +119,15 @@ def fit(
         labels: ``(N,)`` 1 = manipulated.
         target_bpcer: the allowed share of authentic videos at or above the threshold.
         balanced: weigh the classes equally, else every video.
+        videos: how many authentic and manipulated videos these rows are of, where some are copies.
 
     Returns:
         With one class only, or constant logits, scores stay a plain sigmoid around the mean and
         ``notes`` say why.
     """
     values, truth = _checked(logits, labels, target_bpcer)
-    authentic, manipulated = int((truth == 0).sum()), int((truth == 1).sum())
+    counted = (int((truth == 0).sum()), int((truth == 1).sum()))
+    authentic, manipulated = videos or counted
     if not authentic or not manipulated:
         return Calibration(
             offset=float(values.mean()) if len(values) else 0.0,

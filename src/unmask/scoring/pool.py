@@ -4,7 +4,7 @@ A track's logit is the mean of its clips' logits. A video's logit is the highest
 one manipulated person among three makes a manipulated video, and averaging people would hide it.
 Crops that the guard left out (`unmask.scoring.guard`) are kept as frames without a say.
 A face that passes by briefly does not speak for the video: a track counts when it has at least a
-quarter of the crops of the most prominent one.
+quarter of the crops of the most prominent one that can be judged.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from unmask.scoring.guard import Codes
 from unmask.types import Clip, FloatArray, FrameScore, TrackScore, VideoScore
 
+ENOUGH_CROPS = 4
+"""Usable crops by which a track of a video can be judged."""
+
 
 @dataclass(frozen=True)
 class PoolingSpec:
@@ -28,7 +31,7 @@ class PoolingSpec:
     video: Literal["max", "mean"] = "max"
     """Over the tracks that count: the highest logit, or their mean."""
     min_share: float = 0.25
-    """Crops that a track needs to count, as a share of the longest track's."""
+    """Crops that a track needs to count, as a share of those of the first track that has enough."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_share <= 1:
@@ -77,11 +80,27 @@ class ClipLogits:
         )
 
 
-def eligible(crops: ArrayLike, spec: PoolingSpec) -> NDArray[np.bool_]:
-    """``(tracks,)`` which tracks speak for the video, from their numbers of crops."""
+def eligible(
+    crops: ArrayLike, spec: PoolingSpec, usable: ArrayLike | None = None
+) -> NDArray[np.bool_]:
+    """``(tracks,)`` which tracks speak for the video.
+
+    Args:
+        crops: ``(tracks,)`` their numbers of crops, of the most prominent track first.
+        spec: the rule.
+        usable: ``(tracks,)`` how many of these count; all by default.
+    """
     counts = np.asarray(crops)
-    needed = max(1, math.ceil(spec.min_share * counts.max(initial=0)))
+    needed = max(1, math.ceil(spec.min_share * lead(crops, usable)))
     return np.asarray(counts >= needed)
+
+
+def lead(crops: ArrayLike, usable: ArrayLike | None = None) -> int:
+    """Crops of the most prominent track that can be judged, by which the others are measured; of
+    the longest where there is none. Arguments as for `eligible`."""
+    counts = np.asarray(crops)
+    able = np.flatnonzero((counts if usable is None else np.asarray(usable)) >= ENOUGH_CROPS)
+    return int(counts[able[0]] if len(able) else counts.max(initial=0))
 
 
 def video_logit(
@@ -90,7 +109,7 @@ def video_logit(
     """The video's logit from one row a clip.
 
     Args:
-        track_ids: ``(N,)`` whose clip it is.
+        track_ids: ``(N,)`` whose clip it is; the most prominent track has the lowest.
         clip_logits: ``(N,)``.
         crops: ``(N,)`` how many crops each clip holds.
         spec: the rule.

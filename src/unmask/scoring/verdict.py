@@ -15,7 +15,7 @@ import numpy as np
 
 from unmask.scoring.calibrate import Calibration
 from unmask.scoring.guard import WORDS
-from unmask.scoring.pool import PoolingSpec, eligible
+from unmask.scoring.pool import ENOUGH_CROPS, PoolingSpec, eligible, lead
 from unmask.scoring.segments import (
     SegmentRule,
     find_segments,
@@ -37,7 +37,7 @@ _STRENGTH: dict[str, str] = {
 class Sufficiency:
     """What a person's track must offer to be judged at all."""
 
-    min_frames: int = 4
+    min_frames: int = ENOUGH_CROPS
     """Frames that count: a guard may have left others out (`unmask.scoring.guard`)."""
 
 
@@ -81,9 +81,10 @@ def judge(
     """
     needs, pooling = needs or Sufficiency(), pooling or PoolingSpec()
     counts = [len(track.frames) for track in score.tracks]
-    speaks = eligible(counts, pooling)
+    usable = [len(track.counted) for track in score.tracks]
+    speaks, most = eligible(counts, pooling, usable), lead(counts, usable)
     lacks = [
-        _why_not(track, bool(counting), max(counts), needs)
+        _why_not(track, bool(counting), most, needs)
         for track, counting in zip(score.tracks, speaks, strict=True)
     ]
     people = tuple(
@@ -111,8 +112,16 @@ def judge(
         expected_apcer=calibration.expected_apcer,
         cut_points=(calibration.strong, calibration.very_strong),
         people=people,
-        warnings=tuple(filter(None, map(_left_out, judged))),
+        warnings=(*filter(None, map(_left_out, judged)), *_several(label, len(judged))),
     )
+
+
+def _several(label: Evidence, judged: int) -> tuple[Warn, ...]:
+    """The highest of several scores is over a threshold sooner than that of one person."""
+    if label == "weak_evidence" or judged < 2:
+        return ()
+    text = f"The threshold's error rates hold for one person; here the highest of {judged} decided."
+    return (Warn("several_people", text),)
 
 
 def _abstain(label: Evidence, reasons: tuple[Warn, ...], people: tuple[Person, ...]) -> Verdict:
@@ -128,7 +137,7 @@ def _abstain(label: Evidence, reasons: tuple[Warn, ...], people: tuple[Person, .
     )
 
 
-def _why_not(track: TrackScore, counting: bool, longest: int, needs: Sufficiency) -> Warn | None:
+def _why_not(track: TrackScore, counting: bool, most: int, needs: Sufficiency) -> Warn | None:
     """Why this person cannot be judged, or None."""
     who, frames, left = f"Person {track.track_id + 1}", len(track.frames), len(track.counted)
     if frames < needs.min_frames:
@@ -138,7 +147,7 @@ def _why_not(track: TrackScore, counting: bool, longest: int, needs: Sufficiency
     if not counting:
         return Warn(
             "too_few_frames",
-            f"{who} shows in {frames} frames only, beside a person who shows in {longest}.",
+            f"{who} shows in {frames} frames only, beside a person who shows in {most}.",
         )
     if left >= needs.min_frames:
         return None

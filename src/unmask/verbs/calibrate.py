@@ -97,9 +97,8 @@ def calibrate(
     logits, labels = np.array([(row.logit, row.label) for row in everything], float).T
     # Copies of a video are no further videos.
     authentic = sum(row.label == REAL for row in rows)
-    calibration = replace(
-        fit(logits, labels.astype(int)), authentic=authentic, manipulated=len(rows) - authentic
-    )
+    of_each = authentic, len(rows) - authentic
+    calibration = fit(logits, labels.astype(int), videos=of_each)
     for note in calibration.notes:
         say(f"Calibration: {note}")
     honest = _cross_fitted(logits, labels, everything, len(rows))

@@ -219,6 +219,9 @@ class _Walk:
         if verdict.score is not None and not verdict.calibrated:
             message = "The model was never calibrated: its score is no probability."
             warnings.append(Warn("not_calibrated", message))
+        if verdict.score is not None:
+            notes = Calibration.from_dict(self.model.calibration).notes
+            warnings += [Warn("calibration_note", note) for note in notes]
         return replace(
             verdict,
             input=_input_facts(path, video.info if video else None),

@@ -25,6 +25,7 @@ from unmask.evaluation.robustness import (
 )
 from unmask.files import write_json, write_text
 from unmask.progress import say
+from unmask.scoring.pool import PoolingSpec, eligible
 from unmask.training.validate import ClipScores
 from unmask.verbs.evaluate import clips_for
 from unmask.verbs.scorer import Scorer, items_of, open_scorer, predictions_of, under
@@ -101,11 +102,18 @@ def sample(items: Sequence[ClipItem], videos: int, seed: int) -> list[ClipItem]:
         chosen += turn[labels[turn] == label][: videos // 2].tolist()
     kept = []
     for number in sorted(chosen):
-        for positions in _by_track(items, whole[number]):
+        for positions in _who_speak(items, whole[number]):
             most = -(-CROPS_A_VIDEO // len(items[positions[0]].ref.mask))
             spread = np.linspace(0, len(positions) - 1, min(most, len(positions)))
             kept += [items[positions[int(at)]] for at in np.unique(spread.round())]
     return kept
+
+
+def _who_speak(items: Sequence[ClipItem], positions: Sequence[int]) -> list[list[int]]:
+    """Clips by track, of those that speak for the video: told before any are left out."""
+    tracks = list(_by_track(items, positions))
+    crops = [sum(sum(items[p].ref.mask) for p in track) for track in tracks]
+    return [t for t, speaks in zip(tracks, eligible(crops, PoolingSpec()), strict=True) if speaks]
 
 
 def _by_track(items: Sequence[ClipItem], positions: Sequence[int]) -> Iterator[list[int]]:

@@ -3,9 +3,10 @@ they are or harmed, and the rows of predictions that come of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ import torch
 
 from unmask import weights
 from unmask.augment.conditions import Condition
-from unmask.clips import ClipStore
-from unmask.config import LoopConfig, TrainConfig, from_dict
+from unmask.clips import STILL_SUFFIXES, ClipStore
+from unmask.config import ClipSpec, LoopConfig, TrainConfig, from_dict
 from unmask.data.cache import ShardCache
 from unmask.data.loader import ClipItem, ClipLoader, by_video, clip_items
 from unmask.errors import DatasetError, ModelError
 from unmask.evaluation import Prediction
 from unmask.inference import ensemble, load_model
 from unmask.models import load_checkpoint
-from unmask.scoring import Calibration, Guard, video_logit
+from unmask.scoring import Calibration, Guard, Sufficiency, video_logit
 from unmask.training.fabric import build_fabric
 from unmask.training.validate import ClipScores, score_clips
 from unmask.types import BoolArray, UInt8Array
@@ -184,6 +185,19 @@ def items_of(store: ClipStore, split: str) -> list[ClipItem]:
     return items
 
 
+def _long_enough(items: Sequence[ClipItem], positions: Sequence[int], spec: ClipSpec) -> list[int]:
+    """The clips of those people of a video who show in enough frames for `detect` to judge them; a
+    still, or a store of few frames a video, is judged by what there is."""
+    least = Sufficiency().min_frames
+    still = PurePosixPath(items[positions[0]].record.path).suffix.lower() in STILL_SUFFIXES
+    if still or spec.frames * spec.clips < 4 * least:
+        return list(positions)
+    crops: Counter[int] = Counter()
+    for position in positions:
+        crops[items[position].ref.track_id] += sum(items[position].ref.mask)
+    return [p for p in positions if crops[items[p].ref.track_id] >= least]
+
+
 def predictions_of(
     store: ClipStore,
     split: str,
@@ -193,7 +207,11 @@ def predictions_of(
 ) -> list[Prediction]:
     """One row a video of the split: judged by its clips, or the reason why it gave none."""
     rows = []
-    for positions in by_video(items):
+    for video in by_video(items):
+        positions = _long_enough(items, video, store.spec)
+        if not positions:
+            rows.append(Prediction.abstained(items[video[0]].record, "too_few_frames"))
+            continue
         refs = [items[p].ref for p in positions]
         masks = [np.asarray(ref.mask, dtype=bool) for ref in refs]
         logit = video_logit(
