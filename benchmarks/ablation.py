@@ -26,10 +26,10 @@ import yaml
 
 from page import put
 from pairs import auc, auc_by_kind, score
-from unmask.config import TrainConfig, load
+from unmask.config import TrainConfig, load, to_dict
 from unmask.data.facebank import FaceBank
 from unmask.errors import ConfigError, StoreError
-from unmask.files import write_json, write_text
+from unmask.files import sha256_file, write_json, write_text
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.scorer import open_scorer
 from unmask.verbs.train import train
@@ -104,15 +104,23 @@ def run(options: argparse.Namespace, base: TrainConfig, variant: Variant, bank: 
     """Train and measure one variant, or read what it came to."""
     folder = options.out / variant.folder
     words = settings(options, base, variant)
+    config = load(options.config, words)
+    made_of = {"config": to_dict(config), "bank": sha256_file(options.bank), "data": options.data}
+    made_of = json.loads(json.dumps(made_of))
     known = folder / RESULT
     if known.is_file():
         result: Tree = json.loads(known.read_text(encoding="utf-8"))
-        if result["words"] == words and result["data"] == options.data:
+        if result.get("made_of") == made_of:
             return result
     _share_validation(options.out, folder)
-    train(options.bank, config=options.config, out=folder, overrides=words)
-    result = {"name": variant.name, "words": words, "data": options.data}
-    result |= validation(folder, bank, load(options.config, words))
+    report = train(options.bank, config=options.config, out=folder, overrides=words)
+    if report.state.step != options.steps // config.loop.epochs * config.loop.epochs:
+        raise SystemExit(
+            f"{variant.name}: {report.state.step} steps instead of {options.steps}, since an epoch "
+            "of its faces has fewer: give more --epochs."
+        )
+    result = {"name": variant.name, "made_of": made_of}
+    result |= validation(folder, bank, config)
     result["held_out"] = {
         name: held_out(folder, Path(store), split)
         for name, store, split in map(_place, options.data)

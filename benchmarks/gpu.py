@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import platform
 import tempfile
 import time
@@ -36,6 +35,7 @@ from unmask.device.choice import Wanted, missing_gpu
 from unmask.device.picture import DeviceConverter
 from unmask.faces import load_detector
 from unmask.files import write_json
+from unmask.machine import usable_cores
 from unmask.media import open_video, sample
 from unmask.media.hardware import cuda_accelerator
 from unmask.media.sample import sample_as
@@ -137,7 +137,7 @@ class Bench:
             cells.append((width * height * seconds * gpu_media.FPS / 1e6, ratio))
             yield Row(
                 f"decode 16 frames of {height}p, {seconds} s",
-                f"CPU, all {os.cpu_count()} cores: {costs['cpu'] * 1e3:.0f} ms",
+                f"CPU, all {usable_cores()} cores: {costs['cpu'] * 1e3:.0f} ms",
                 "-",
                 ratio,
                 "times as fast",
@@ -156,7 +156,7 @@ class Bench:
         """A folder of videos into a store."""
         folder = gpu_media.dataset(self.media, *self.size.prepare, self.size.files)
         spec = ClipSpec()
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         works: dict[str, Callable[[], object]] = {
             f"cpu, {cores} workers": lambda: prepare_with("cpu", folder, spec, cores)
         }
@@ -167,7 +167,7 @@ class Bench:
                 )
         else:
             works["device cpu, one process"] = lambda: walk_all(folder, spec, self.device)
-        costs = self.least(works, rounds=1 if self.on_gpu else 0)
+        costs = self.least(works)
         rival, *others = costs
         best = min(others, key=lambda name: costs[name])
         ratio = costs[rival] / costs[best]
@@ -190,18 +190,20 @@ class Bench:
             trainer.model.train()
             batch = trainer.train_loader.batch(list(range(self.size.batch)))
             trainer._step(batch)
-            seconds: dict[str, float] = {}
             with Monitor(trainer.fabric.device, interval_seconds=0.1) as monitor:
-                trainer.state.step_in_epoch = 0
-                monitor.epoch_summary()
-                seconds["loop"] = self.seconds(lambda: trainer._epoch(monitor))
+
+                def loop() -> None:
+                    trainer.state.step_in_epoch = 0
+                    trainer._epoch(monitor)
+
+                def resident() -> None:
+                    for _ in range(self.size.steps):
+                        trainer._step(batch)
+
+                seconds = self.least({"loop": loop, "resident": resident})
+                monitor.restart()
+                loop()
                 summary = monitor.epoch_summary()
-
-            def resident() -> None:
-                for _ in range(self.size.steps):
-                    trainer._step(batch)
-
-            seconds["resident"] = self.seconds(resident)
             busy = summary["gpu_utilisation"]
             yield Row(
                 "GPU utilisation in the loop", "100 %", f"{LEAST} 90 %",
@@ -324,16 +326,13 @@ class Bench:
             store = make_store(Path(folder) / "store", config.clip, count)
             yield make_trainer(config, store, Path(folder) / "run")
 
-    def least(
-        self, works: dict[str, Callable[[], object]], rounds: int | None = None
-    ) -> dict[str, float]:
+    def least(self, works: dict[str, Callable[[], object]]) -> dict[str, float]:
         """Seconds of each, the least of alternating rounds after one that does not count."""
         times: dict[str, list[float]] = {name: [] for name in works}
-        warm = 1 if rounds is None else 0
-        for turn in range(warm + (rounds or self.repeat)):
+        for turn in range(1 + self.repeat):
             for name, work in works.items():
                 seconds = self.seconds(work)
-                if turn >= warm:
+                if turn:
                     times[name].append(seconds)
         return {name: min(values) for name, values in times.items()}
 
@@ -446,7 +445,7 @@ def logits(model: torch.nn.Module, clips: torch.Tensor, mask: torch.Tensor) -> t
 def machine(device: torch.device) -> dict[str, Any]:
     """What the figures hold for."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    return {"device": name, "cores_usable": len(os.sched_getaffinity(0)), **describe_environment()}
+    return {"device": name, "cores_usable": usable_cores(), **describe_environment()}
 
 
 def show(rows: list[Row]) -> None:

@@ -67,17 +67,19 @@ def main() -> None:
         parser.error(f"no row {', '.join(unknown)}; known: {', '.join([*ROWS, *GPU_ROWS])}")
     options = Options(given.media, 1 if given.quick else given.repeat, given.quick)
     wait_without_spinning()
-    lines = {}
+    lines: dict[str, str] = {}
+    page = "" if given.quick else given.out.read_text(encoding="utf-8")
+    measured = _measured(inside(page, "table")) if page else set()
     if given.quick:
         print("--quick: the smallest size, once; the figures say nothing", file=sys.stderr)
     print(HEAD)
     for name in names:
         row = ROWS[name](options) if name in ROWS else gpu_row(name, given.gpu)
-        lines[name] = line(row)
-        print(lines[name], flush=True)
-    if not given.quick:
-        document = given.out.read_text(encoding="utf-8")
-        write_text(given.out, with_lines(document, lines))
+        print(line(row), flush=True)
+        if row.wall is not None or name not in measured:
+            lines[name] = line(row)  # what was measured before outlasts what cannot be, here
+    if page:
+        write_text(given.out, with_lines(page, lines))
 
 
 def line(row: Row) -> str:
@@ -108,6 +110,12 @@ def with_lines(document: str, lines: dict[str, str]) -> str:
     empty = "| {} |  |  |  | not measured yet |  |  |  |"
     rows = [lines.get(name) or kept.get(name) or empty.format(name) for name in (*ROWS, *GPU_ROWS)]
     return put(document, "table", "\n".join([facts(), "", HEAD, *rows]))
+
+
+def _measured(table: str) -> set[str]:
+    """Names of the rows that hold a figure."""
+    rows = [text.split("|") for text in table.splitlines() if text[:2] == "| "]
+    return {row[1].strip() for row in rows if "not measured" not in row[5]}
 
 
 def facts() -> str:

@@ -13,7 +13,7 @@ notebook.need(globals(), found=2, settings=2, scratch=2)
 
 prepared = unmask.prepare(
     found.path,
-    scratch / f"{found.path.resolve().name}-{settings.clip.hash}",
+    scratch / notebook.store_name(found.path, settings.clip),
     clip=settings.clip,
     data_config=settings.data,
     seed=settings.loop.seed,

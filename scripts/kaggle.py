@@ -86,7 +86,7 @@ def build_folder(
         _fetch_wheels(dataset, python, needed.keys() - set(KAGGLE_HAS))
     for file in weights:
         shutil.copy(file, dataset)
-    for name in ("LICENSE", "NOTICE"):
+    for name in _licences():
         shutil.copy(ROOT / name, dataset)
     (kernel / NOTEBOOK.name).write_text(build_notebook(), encoding="utf-8")
     for guide in CELLS.glob("KAGGLE_USAGE_GUIDE*.md"):
@@ -120,9 +120,16 @@ def _build_wheel(folder: Path) -> None:
         shutil.copytree(
             ROOT / "src", Path(copy) / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pyc*")
         )
-        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        for name in ("pyproject.toml", "README.md", *_licences()):
             shutil.copy(ROOT / name, copy)
         _pip("wheel", "--no-deps", *_isolation(), "--wheel-dir", str(folder), copy)
+
+
+def _licences() -> list[str]:
+    """What must go wherever the package goes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    files: list[str] = project["project"]["license-files"]
+    return files
 
 
 def _isolation() -> list[str]:

@@ -38,7 +38,7 @@ FROM_ROOT = {
 }
 """Pages that are files of the repository outside of docs/, by page."""
 LAST_IN_SEARCH = "---\nsearch: {boost: 0.001}\n---\n\n"
-AS_TEXT = {"notice.md": ("NOTICE", "LICENSE")}
+AS_TEXT = {"notice.md": ("NOTICE", "LICENSE", "LICENSE-APACHE")}
 
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 _KIND_TITLES = {

@@ -80,6 +80,12 @@ def test_only_the_measured_lines_change(monkeypatch: pytest.MonkeyPatch) -> None
     assert with_lines(changed, {"hour": new}) == changed
 
 
+def test_rows_that_hold_a_figure_are_known() -> None:
+    open_row = line(gpu_row("gpu-infer", None))
+    done = line(Row("hour", "what", "limit", "<=", 6, wall=Figure(2.4, 2.1, 2.8)))
+    assert table._measured(f"facts\n{open_row}\n{done}\n") == {"hour"}
+
+
 def test_a_part_of_a_page_is_found_by_its_marks_and_the_rest_stays() -> None:
     page = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n<!-- y: begin -->\n<!-- y: end -->\n"
     written = put(page, "x", "new")

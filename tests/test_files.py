@@ -12,6 +12,7 @@ from unmask.files import (
     atomic_path,
     lock_folder,
     path_text,
+    printable,
     sha256_file,
     sweep,
     valid_text,
@@ -41,6 +42,14 @@ def test_any_name_becomes_text_and_can_be_had_back(name: bytes, text: str) -> No
 
 def test_sentences_keep_their_backslashes_and_lose_what_no_file_may_hold() -> None:
     assert valid_text("C:\\a \udcff \ud800") == "C:\\a \\xff \ufffd"
+
+
+def test_a_line_that_is_printed_keeps_its_letters_and_steers_nothing() -> None:
+    kept = "视频 \u3000é\u202f10\u00a0PM \U0001f469\u200d\U0001f4bb \u0645\u06cc\u200c\u062e"
+    assert printable(kept) == kept
+    for steers in ("\x1b[2J", "\r", "\n", "\x07", "\u202e", "\u2028", "\udcff"):
+        assert steers not in printable(f"a{steers}b")
+    assert printable("a\udcff") == "a\\xff"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

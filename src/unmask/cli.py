@@ -270,7 +270,7 @@ def detect(
         )
         failed |= not whole
         for notice in notices:
-            err.print(f"{notice.message} [{notice.code}]", style="dim", markup=False)
+            err.print(printable(f"{notice.message} [{notice.code}]"), style="dim", markup=False)
     if limits and not as_json:  # they hold for every file and are said once
         _print_text(limitations_text(limits))
     if failed:
@@ -422,7 +422,7 @@ def _complain(code: str, message: str, hint: str) -> None:
         "\n".join(map(printable, message.split("\n"))), markup=False, emoji=False, soft_wrap=True
     )
     if hint:
-        err.print(hint, style="dim", markup=False, emoji=False, soft_wrap=True)
+        err.print(printable(hint), style="dim", markup=False, emoji=False, soft_wrap=True)
 
 
 def _print_text(text: str) -> None:

@@ -269,7 +269,8 @@ class LoopConfig:
     checkpoint_steps: int = 200
     """Optimiser steps between two checkpoints (there is one at every epoch's end as well)."""
     max_minutes: float = 0.0
-    """Stop after the epoch that passes this; 0 = no limit."""
+    """Stop after the epoch that passes this, all sittings counted; 0 = no limit. A run that stopped
+    here goes on where it is given more."""
     start_from: str = ""
     """A model file of this network or of a deeper one, or a bundled model's name, to begin with."""
 

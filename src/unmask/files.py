@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,13 @@ def valid_text(text: str) -> str:
 
 def printable(line: str) -> str:
     """A line that stays one and neither steers a terminal or a page nor turns its own letters
-    around: what is no printable character, as a file's name may hold, becomes U+FFFD."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in valid_text(line))
+    around: what is neither printable nor a space nor joins letters, as a file's name may hold,
+    becomes U+FFFD."""
+    return "".join(c if _is_harmless(c) else "\ufffd" for c in valid_text(line))
+
+
+def _is_harmless(c: str) -> bool:
+    return c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) == "Zs"
 
 
 def sha256_file(path: Path) -> str:

@@ -10,7 +10,7 @@ from clip_files import SPEC, clip_of, entry_of
 
 from unmask.clips import ClipStore, StoreWriter
 from unmask.data.cache import DeviceCache, RamCache, ShardCache, build_cache, choose_tier
-from unmask.data.loader import ClipItem, ClipLoader, _in_whole_pairs, by_video, clip_items
+from unmask.data.loader import ClipItem, ClipLoader, _in_whole_pairs, _pairs, by_video, clip_items
 
 CPU = torch.device("cpu")
 CACHES = [DeviceCache, RamCache, ShardCache]
@@ -132,6 +132,24 @@ def test_every_clip_of_a_source_is_seen_and_goes_with_the_like_one(tmp_path: Pat
                 elif at:
                     assert batch.pairs[at] != batch.pairs[at - 1]
         assert set(loader.order(epoch)) == set(range(18))
+
+
+@pytest.mark.parametrize(("singles", "size"), [(0, 6), (1, 16), (11, 16), (40, 6), (3, 2)])
+def test_no_pair_of_an_even_batch_is_torn(singles: int, size: int) -> None:
+    units = [(2 * k, 2 * k + 1) for k in range(50)] + [(100 + k,) for k in range(singles)]
+    for seed in range(5):
+        turn = np.random.default_rng(seed).permutation(len(units))
+        order = _in_whole_pairs([units[k] for k in turn], size)
+        assert sorted(order) == list(range(100 + singles))
+        at = {position: place // size for place, position in enumerate(order)}
+        assert all(at[2 * k] == at[2 * k + 1] for k in range(50))
+
+
+def test_a_source_that_is_a_fake_itself_is_none(store: ClipStore) -> None:
+    items = clip_items(store, "train", main_track_only=True)
+    records = [dataclasses.replace(i.record, source=f"{n:02d}.mp4") for n, i in enumerate(items)]
+    changed = [ClipItem(record, i.ref) for record, i in zip(records, items, strict=True)]
+    assert all(len(unit) == 1 for unit in _pairs(changed))
 
 
 def test_pairs_do_not_lie_across_two_batches_as_long_as_single_clips_can_fill_them() -> None:

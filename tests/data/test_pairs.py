@@ -9,6 +9,7 @@ import pytest
 import torch
 from bank_faces import face
 
+from unmask.augment.blend import KINDS
 from unmask.config import PairsConfig, TrainConfig, from_dict
 from unmask.data.facebank import FaceBank
 from unmask.data.pairs import pair_loaders
@@ -79,6 +80,27 @@ def test_weights_that_draw_nothing_are_told(
     with pytest.raises(ConfigError, match=words) as caught:
         pair_loaders(bank, from_dict(TrainConfig, tree), CPU, tmp_path / "val.npz")
     assert caught.value.hint
+
+
+def test_fakes_of_a_collection_that_is_left_out_are_missing_from_validation_too(
+    tmp_path: Path,
+) -> None:
+    faces = [
+        face(f"{source}/{i}", source, f"{source}{i}", "val" if i > 3 else "train")
+        for source in ("portraits", "dfdc")
+        for i in range(6)
+    ]
+    faces += [
+        face(f"dfdc/{i}f", "dfdc", f"dfdc{i}", "val" if i > 3 else "train", FAKE, f"dfdc/{i}")
+        for i in range(6)
+    ]
+    tree = _tree()
+    tree["pairs"] = {**tree["pairs"], "kinds": {"sbi": 1.0, "dataset": 1.0}}
+    train, val = pair_loaders(
+        FaceBank.of(faces), from_dict(TrainConfig, tree), CPU, tmp_path / "v.npz"
+    )
+    assert "no pairs of kind dataset" in train.describe()
+    assert {item.record.method for item in val.items} - {""} == set(KINDS) - {"none"}
 
 
 def test_the_ranks_together_make_the_pairs_of_one_process(bank: FaceBank, tmp_path: Path) -> None:

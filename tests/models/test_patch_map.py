@@ -73,6 +73,11 @@ def test_patches_are_dropped_beside_register_tokens() -> None:
     assert int(seen.sum()) == round(16 * 0.6)
 
 
+def test_dropping_patches_of_a_convolutional_network_does_nothing() -> None:
+    config = dataclasses.replace(CONFIG, backbone="test_resnet", blocks=0, patch_drop=0.4)
+    assert build(config, 64).train()(CLIPS, MASK).patch_logits is not None
+
+
 def test_it_learns_where() -> None:
     """Bright squares on dark crops: after a few steps the map knows the bright patches."""
     torch.manual_seed(0)

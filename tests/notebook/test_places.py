@@ -40,6 +40,18 @@ def test_the_larger_of_two_is_used_and_both_are_told(kaggle: Path, clips: Path) 
     assert "base_path in cell 2" in told
 
 
+@pytest.mark.parametrize(
+    "place", ["datasets/me/deepfakes", "my-videos/deepfake", "datasets/me/my-videos/Data/Data"]
+)
+def test_a_folder_called_like_a_class_does_not_hide_what_lies_below(
+    kaggle: Path, clips: Path, place: str
+) -> None:
+    LAYOUTS["split folders"](clips, kaggle / "input" / place)
+    chosen = notebook.choose_data(find_data())
+    assert chosen.path == kaggle / "input" / place
+    assert chosen.classes == 2
+
+
 def test_a_broken_table_is_told_and_does_not_end_the_search(kaggle: Path, clips: Path) -> None:
     LAYOUTS["split folders"](clips, kaggle / "input" / "good")
     (kaggle / "input" / "bad").mkdir()

@@ -286,6 +286,17 @@ def test_a_checkpoint_within_an_epoch_counts_its_time(
     assert last.state.seconds > 0.1
 
 
+def test_a_run_that_stopped_at_its_limit_goes_on_where_it_is_given_more(
+    store: Path, tmp_path: Path
+) -> None:
+    first = fit(tiny_config("loop.max_minutes=1e-6"), store, tmp_path / "run")
+    assert (first.epoch, first.finished) == (1, True)
+    again = fit(tiny_config("loop.max_minutes=1e-6"), store, tmp_path / "run")
+    assert again.step == first.step
+    more = fit(tiny_config("loop.max_minutes=9"), store, tmp_path / "run")
+    assert (more.epoch, more.finished) == (2, True)
+
+
 def test_all_ranks_go_by_the_first_ones_clock(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,13 @@ def test_other_settings_in_the_same_folder_are_refused(trained: TrainReport, vid
     assert caught.value.code == "run_config"
 
 
+def test_a_run_goes_on_with_other_devices_and_more_time(trained: TrainReport, videos: Path) -> None:
+    words = ("loop.accelerator=auto", "data.workers=2", "loop.max_minutes=90")
+    again = train(videos, out=trained.run, overrides=(*SETTINGS, *words))
+    assert again.state.step == trained.state.step
+    train(videos, out=trained.run, overrides=SETTINGS)  # as it was, for the other tests
+
+
 def test_a_run_that_was_begun_on_other_data_is_not_taken_up(
     trained: TrainReport, videos: Path, tmp_path: Path
 ) -> None:

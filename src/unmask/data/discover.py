@@ -38,7 +38,8 @@ class Search:
 
 
 def find_datasets(root: Path, *, depth: int = 4, root_too: bool = True) -> Search:
-    """Recognise dataset folders from ``root`` downwards; nothing within one is looked at again.
+    """Recognise dataset folders from ``root`` downwards; nothing within one of both classes is
+    looked at again.
 
     Args:
         root: where to begin.
@@ -60,6 +61,8 @@ def find_datasets(root: Path, *, depth: int = 4, root_too: bool = True) -> Searc
             looked += 1
             try:
                 found.append(FoundDataset(folder, read_layout(folder)))
+                if found[-1].classes == 1:  # a folder above the data may be called like a class
+                    inner += _inner(folder)
             except DatasetError as error:
                 if error.code != "dataset_layout":
                     refused.append((folder, error.message))

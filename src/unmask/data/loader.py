@@ -197,7 +197,7 @@ class ClipLoader:
         each rank gets its even share. The next batch is read while this one is used."""
         order = self.order(epoch)
         if epoch is not None and self._paired:
-            order = _in_whole_pairs(self._shuffled(epoch), batch_size)
+            order = _in_whole_pairs(self._shuffled(epoch), max(1, batch_size // world))
         shares = [
             _share(order[start : start + batch_size], rank, world)
             for start in range(first * batch_size, len(order), batch_size)
@@ -227,12 +227,15 @@ def _share(positions: list[int], rank: int, world: int) -> list[int]:
 def _pairs(items: Sequence[ClipItem]) -> list[tuple[int, ...]]:
     """Units that belong together: each clip of a fake with the like one of its authentic video
     (the first with the first, and round again where that has fewer), and all others alone."""
-    clips_of = {items[clips[0]].record.path: clips for clips in by_video(items)}
+    videos = by_video(items)
+    authentic = {
+        items[clips[0]].record.path: clips for clips in videos if not items[clips[0]].record.label
+    }
     units: list[tuple[int, ...]] = []
     paired: set[int] = set()
-    for clips in clips_of.values():
+    for clips in videos:
         record = items[clips[0]].record
-        sources = clips_of.get(record.source, []) if record.label else []
+        sources = authentic.get(record.source, []) if record.label else []
         for number, position in enumerate(clips):
             if sources:
                 source = sources[number % len(sources)]
@@ -245,14 +248,20 @@ def _pairs(items: Sequence[ClipItem]) -> list[tuple[int, ...]]:
 
 
 def _in_whole_pairs(units: Sequence[tuple[int, ...]], size: int) -> list[int]:
-    """Positions in the order of their units, but a pair that would lie across two batches of
-    ``size`` waits until a clip that stands alone has filled the first; as far as there are such."""
+    """Positions about in the order of their units, so that cutting them by ``size`` (a rank's clips
+    of a batch) tears no pair apart: of an even size single clips go by twos; of an odd one a pair
+    that does not fit waits until a single clip has filled the batch, as long as there are such."""
     order: list[int] = []
     waiting: deque[tuple[int, ...]] = deque()
     for unit in units:
-        if waiting and (size - len(order) % size) >= len(waiting[0]):
+        if size % 2 == 0 and len(unit) == 1:
+            waiting.append(unit)
+            if len(waiting) == 2:
+                order += [*waiting.popleft(), *waiting.popleft()]
+            continue
+        if waiting and size % 2 and (size - len(order) % size) >= len(waiting[0]):
             order += waiting.popleft()
-        if (size - len(order) % size) >= len(unit):
+        if size % 2 == 0 or (size - len(order) % size) >= len(unit):
             order += unit
         else:
             waiting.append(unit)

@@ -280,13 +280,13 @@ def validation_set(bank: FaceBank, config: PairConfig, per_kind: int, path: Path
 
     The file is reused where it holds the same seed, size and kinds; else it is made anew.
     """
-    kinds = [name for name, weight in config.kinds.items() if weight > 0]
     mark = f"{config} x {per_kind} of {len(bank)}"
     if path.is_file():
         with np.load(path, allow_pickle=False) as columns:
             if str(columns["mark"]) == mark:
                 return Batch(**{name: columns[name] for name in Batch.__dataclass_fields__})
     source = PairSource(bank, config)
+    kinds = list(source.kinds)
     made = [
         source.pair(np.random.default_rng((config.seed, k, i)), kind=kind)
         for k, kind in enumerate(kinds)

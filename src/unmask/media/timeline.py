@@ -39,7 +39,7 @@ class Timeline:
     seconds: Float64Array
     """``(N,)`` presentation times from the first picture on, ascending."""
     end_seconds: float
-    """When the last picture ends."""
+    """When the last picture ends, were it shown as long as the others usually are."""
     pts: Int64Array
     """``(N,)`` presentation times in ticks; ordinals where ``exact`` is False."""
     position: Int64Array
@@ -133,15 +133,17 @@ class Scan:
             position = shown[np.argsort(pts[shown], kind="stable")]
             ticks = pts[position]
             seconds = (ticks - ticks[0]) * self._tick
-            last = self._last_duration(int(self._duration[position[-1]]), seconds)
+            last = self._usual_step(seconds, int(self._duration[position[-1]]))
+            held = max(last, self._duration[position[-1]] * self._tick)
         elif usable:
             # The times are right, but not those of the packets that they stand at.
             position, ticks = shown, np.arange(len(shown), dtype=np.int64)
             seconds = (pts[shown] - pts[shown[0]]) * self._tick
-            last = self._last_duration(0, seconds)
+            last = held = self._usual_step(seconds, 0)
         else:
             position, ticks = shown, np.arange(len(shown), dtype=np.int64)
             seconds, last = ticks / self._rate(), 1 / self._rate()
+            held = last
             warnings = (
                 Warn(
                     "timestamps_synthesised",
@@ -157,7 +159,7 @@ class Scan:
                 code="media_too_long",
                 hint="Cut it, or raise the limit.",
             )
-        short = self._shorter_than_header(end)
+        short = self._shorter_than_header(float(seconds[-1] + held))
         if short:
             warnings += (Warn("shorter_than_header", short),)
         return Timeline(
@@ -182,14 +184,12 @@ class Scan:
         reorders = self._stream.codec_context.reorder_depth > 0
         return container.format.name == "avi" and reorders and not _reorder_depth(pts)
 
-    def _last_duration(self, ticks: int, seconds: Float64Array) -> float:
-        """How long the last picture is shown: as the others usually are, or as long as its packet
-        says where the header agrees."""
-        told = ticks * self._tick
-        if len(seconds) == 1:
-            return told if told > 0 else 1 / self._rate()
-        usual = float(np.median(np.diff(seconds)))
-        return max(usual, min(told, self._header_seconds() - float(seconds[-1])))
+    def _usual_step(self, seconds: Float64Array, ticks: int) -> float:
+        """How long the last picture counts: as the others usually are shown, since one that is held
+        for long is no more to look at; of a single picture, as its packet says (``ticks``)."""
+        if len(seconds) > 1:
+            return float(np.median(np.diff(seconds)))
+        return ticks * self._tick if ticks > 0 else 1 / self._rate()
 
     def _header_seconds(self) -> float:
         """How long the header says that the video is; 0 where it does not."""

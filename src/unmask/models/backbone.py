@@ -35,7 +35,7 @@ class Backbone(nn.Module):
         self.network = _create(config, size_px)
         _fill(self.network, config)
         _truncate(self.network, config.blocks)
-        if config.patch_drop > 0:
+        if config.patch_drop > 0 and self._is_transformer:
             prefix = self.network.num_prefix_tokens
             self.network.patch_drop = PatchDrop(config.patch_drop, prefix)
         self.features = int(self.network.num_features)

@@ -32,6 +32,7 @@ from unmask.notebook.tables import (
     settings_table,
     usage_table,
 )
+from unmask.verbs.prepare import store_name
 
 __all__ = [
     "CELLS",
@@ -65,6 +66,7 @@ __all__ = [
     "settings_from",
     "settings_table",
     "show",
+    "store_name",
     "store_picture",
     "tidy_errors",
     "train",

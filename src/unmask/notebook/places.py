@@ -28,6 +28,7 @@ CLASSIC = ("data.videos_per_class=120",)
 
 _LOCAL = ("data", "dataset", "datasets", "input")
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
+_DATA_DEPTH = 6  # Kaggle mounts at datasets/OWNER/NAME, and archives hold folders in folders
 _WEIGHTS_DEPTH = 6
 
 
@@ -66,7 +67,7 @@ def find_data(base_path: str | Path | None = None) -> Search:
             code="dataset_missing",
             hint=f"Set base_path in cell 2. {_names(root)}",
         )
-    search = find_datasets(root, root_too=root_too)
+    search = find_datasets(root, depth=_DATA_DEPTH, root_too=root_too)
     if not search.found:
         broken = "".join(f" {path}: {why}" for path, why in search.refused[:3])
         raise DatasetError(

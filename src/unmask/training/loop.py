@@ -107,6 +107,8 @@ class Trainer:
             return
         self._load(last)
         self.state = last.state
+        over = self._is_early() or self._is_late() or last.state.epoch >= self.config.loop.epochs
+        self.state.finished &= over  # it may have been given more time
         if not last.state.finished:
             self._say(f"Resuming at epoch {self.state.epoch + 1}, step {self.state.step_in_epoch}.")
 
@@ -205,12 +207,17 @@ class Trainer:
             self._save_best(result)
         else:
             state.epochs_without_gain += 1
-        early = state.epochs_without_gain >= config.optim.early_stop_patience
-        late = 0 < config.loop.max_minutes * 60 <= state.seconds
+        early, late = self._is_early(), self._is_late()
         state.finished = early or late or state.epoch >= config.loop.epochs
         self._save()
         self._tell_epoch(result, early=early, late=late)
         self.fabric.barrier()
+
+    def _is_early(self) -> bool:
+        return self.state.epochs_without_gain >= self.config.optim.early_stop_patience
+
+    def _is_late(self) -> bool:
+        return 0 < self.config.loop.max_minutes * 60 <= self.state.seconds
 
     def _is_better(self, metric: float, loss: float) -> bool:
         """Higher video-level AUC; equal AUCs are told apart by the validation loss."""

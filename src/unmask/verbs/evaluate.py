@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unmask import evaluation, report
 from unmask.augment.conditions import Condition
 from unmask.clips import ClipStore, check_spec, is_store
-from unmask.config import FRAMES_LOOKED_AT, TrainConfig
+from unmask.config import FRAMES_LOOKED_AT, DataConfig, TrainConfig
 from unmask.evaluation import Prediction
 from unmask.evaluation.plots import plot_evaluation
 from unmask.files import write_json, write_text
@@ -153,6 +153,7 @@ def clips_for(data: Path, out: Path, config: TrainConfig) -> ClipStore:
         return store
     folder = out / "clips"
     spec = spec.looking_at(FRAMES_LOOKED_AT) if spec.frames == 1 else spec
-    every = replace(config.data, videos_per_class=0, decoder="auto")  # it may run elsewhere
+    usual = DataConfig()  # it may run elsewhere
+    every = replace(config.data, videos_per_class=0, decoder=usual.decoder, workers=usual.workers)
     prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
     return ClipStore.open(folder, spec)

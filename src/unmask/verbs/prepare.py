@@ -8,7 +8,9 @@ reason why it has none.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +130,13 @@ class _Cut:
     error: MediaError | None = None
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """As in `unmask.clips.StoreEntry`."""
+
+
+def store_name(data: Path, clip: ClipSpec) -> str:
+    """A folder's name for the store of a dataset: another for each place and way of cutting, since
+    two datasets may share the name of their folder."""
+    place = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:6]
+    return f"{data.resolve().name}-{place}-{clip.hash}"
 
 
 def prepare(

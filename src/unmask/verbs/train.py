@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from unmask.training.fit import fit
 from unmask.training.performance import performance_of
 from unmask.verbs.evaluate import evaluate
 from unmask.verbs.export import export
-from unmask.verbs.prepare import prepare
+from unmask.verbs.prepare import prepare, store_name
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,34 @@ def _claim(run: Path, settings: TrainConfig) -> None:
     file = run / "config.yaml"
     if file.exists() and (run / "models" / "last" / "LATEST").exists():
         known = from_dict(TrainConfig, yaml.safe_load(file.read_text(encoding="utf-8")))
-        if known != settings:
+        if _decisive(known) != _decisive(settings):
+            difference = _difference(_decisive(known), _decisive(settings))
             raise RunError(
-                f"{run} was begun with other settings ({_difference(known, settings)}).",
+                f"{run} was begun with other settings ({difference}).",
                 code="run_config",
                 hint="Choose another --out, or give the same settings to resume.",
             )
     write_text(file, dump(settings))
+
+
+def _decisive(settings: TrainConfig) -> TrainConfig:
+    """The settings without those that may change when a run is taken up again: the machine, where
+    the first weights lay (they are in the checkpoint), and how long it may take."""
+    usual = TrainConfig()
+    loop = replace(
+        settings.loop,
+        devices=usual.loop.devices,
+        accelerator=usual.loop.accelerator,
+        max_minutes=usual.loop.max_minutes,
+    )
+    data = replace(
+        settings.data,
+        workers=usual.data.workers,
+        cache=usual.data.cache,
+        decoder=usual.data.decoder,
+    )
+    model = replace(settings.model, weights=usual.model.weights)
+    return replace(settings, loop=loop, data=data, model=model)
 
 
 def _claim_data(run: Path, data: Path, digest: str) -> None:
@@ -164,7 +185,7 @@ def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
     """The store that ``data`` is, or one made of it beside the run."""
     if is_store(data):
         return ClipStore.open(data, settings.clip)
-    folder = run.parent / "stores" / f"{data.resolve().name}-{settings.clip.hash}"
+    folder = run.parent / "stores" / store_name(data, settings.clip)
     prepare(
         data,
         folder,
