@@ -120,7 +120,7 @@ def test_people_beyond_the_most_prominent_are_told() -> None:
     people = Gathering(dataclasses.replace(SPEC, max_faces=2))
     for index in range(8):
         faces = [
-            Face((x, 10, x + size, 10 + size), np.full((5, 2), x + 20, np.float32), 0.9)
+            Face((x, 10, x + size, 10 + size), np.float32([(x + 20, 30)] * 5), 0.9)
             for x, size in ((10, 90), (300, 80), (600, 70), (900, 60))[: 3 if index else 4]
         ]
         chosen = people.choose(faces, 1000, 200)
