@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,20 @@ def test_errors_survive_a_process_border() -> None:
     assert (type(copy), copy.code, copy.hint) == (MediaError, "media_empty", "Fetch it again.")
     assert str(copy) == "It is broken. Fetch it again."
     assert UnmaskError("x").code == "error"
+
+
+def test_a_lock_does_not_follow_a_link(tmp_path: Path) -> None:
+    other = tmp_path / "precious.txt"
+    other.write_text("kept")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(other)
+    with pytest.raises(OSError, match="symbolic"):
+        lock_folder(tmp_path / "run", RuntimeError)
+    assert other.read_text() == "kept"
+
+
+def test_what_is_written_obeys_the_umask(tmp_path: Path) -> None:
+    code = "import os, sys; os.umask(0o077); from unmask.files import write_text; "
+    code += "from pathlib import Path; write_text(Path(sys.argv[1]), 'x')"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600

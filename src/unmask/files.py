@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+# It can only be read by setting it; once, before there are threads.
+os.umask(_UMASK := os.umask(0o077))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -71,7 +73,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         fsync(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -146,7 +148,8 @@ def lock_folder(folder: Path, taken: Callable[[str], Exception]) -> IO[str]:
     import fcntl  # not on Windows, where what others wrote can be read all the same
 
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / ".lock").open("a+", encoding="utf-8")
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW  # its holder is written into it
+    file = os.fdopen(os.open(folder / ".lock", flags, 0o644), "a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         file.truncate(0)

@@ -89,6 +89,14 @@ def test_shards_become_faces_with_pairs_splits_and_groups(tmp_path: Path) -> Non
     np.testing.assert_array_equal(made.partner, [-1, 0])
 
 
+@pytest.mark.parametrize("place", ["../x/faces-00.tar", "/tmp/faces-00.tar"])
+def test_shards_outside_of_the_folder_are_refused(place: str, tmp_path: Path) -> None:
+    folder = shard(tmp_path / "x", {}, f"file,shard,label\na.jpg,{place},real\n")
+    with pytest.raises(DatasetError, match="outside") as refused:
+        list(facebank.still_faces(folder, "x", mesh))
+    assert refused.value.code == "dataset_manifest"
+
+
 def test_without_a_split_a_fake_goes_where_its_authentic_face_goes(tmp_path: Path) -> None:
     picture = cv2.resize(astronaut(), (60, 60))
     names = [f"{number:02d}" for number in range(60)]

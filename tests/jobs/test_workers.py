@@ -65,6 +65,16 @@ def test_limits_of_the_system_that_are_lower_hold() -> None:
     assert done.stdout.strip() == "['done', 'done']", done.stderr
 
 
+def test_modules_in_the_working_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be one of uploads."""
+    (tmp_path / "multiprocessing.py").write_text("raise SystemExit('run by a worker')")
+    monkeypatch.chdir(tmp_path)
+    assert outcomes(["well"])["well"].value == "WELL"
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 def test_without_workers_all_happens_here() -> None:
     (outcome,) = run_tasks(jobs.pid, ["here"], workers=0, timeout_seconds=1.0)
     assert outcome.value == os.getpid()

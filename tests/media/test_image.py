@@ -77,6 +77,13 @@ def png_header(width_px: int, height_px: int) -> bytes:
             b"\xff\xd8\xff\xe0\0\x04\0\0\xff\xff\xc2\0\x0b\x08\xff\xdc\xff\xdc\x01\x01\x11\0",
             "media_too_large",
         ),
+        (  # a marker without a length, and behind it what a reader of lengths would take for small
+            "hidden.jpg",
+            b"\xff\xd8\xff\xd0\xff\xc0\0\x0b\x08\xff\xdc\xff\xdc\x01\x01\x11\0"
+            + bytes(0xFFC0 - 13)
+            + b"\xff\xc0\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0",
+            "media_too_large",
+        ),
         ("cut.png", b"\x89PNG\r\n\x1a\n", "media_damaged"),
         ("cut.jpg", b"\xff\xd8\xff\xe0\0\x10", "media_damaged"),
         ("cut.webp", b"RIFF\x20\0\0\0WEBP", "media_damaged"),

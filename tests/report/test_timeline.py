@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from unmask.report.timeline import clock, span_seconds, ticks, track
-from unmask.types import Person, Segment, Verdict
+from unmask.types import Person, Segment, Verdict, Warn
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,16 @@ def test_an_axis_has_a_few_round_ticks(end: float) -> None:
     assert made[0].x == 0
     assert all(0 <= tick.x <= 100 for tick in made)
     assert len({tick.words for tick in made}) == len(made)
+
+
+def test_a_header_that_lies_neither_fills_the_memory_nor_hides_the_row() -> None:
+    assert len(ticks(9e12)) <= 10
+    verdict = Verdict(
+        "completed", {"duration_seconds": 9e12}, "not_applicable", None, "",
+        coverage={"analysed_ranges_seconds": [[0.0, 4.0]]},
+        warnings=(Warn("shorter_than_header", "The header says more."),),
+    )  # fmt: skip
+    assert span_seconds(verdict) == 4.0
 
 
 def test_no_length_still_has_an_axis() -> None:

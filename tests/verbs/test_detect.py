@@ -22,8 +22,10 @@ import make_media
 from make_model import CALIBRATION, write_blueness
 from unmask import detect as detect_by_name
 from unmask.errors import ModelError
+from unmask.faces import load_detector
+from unmask.inference import load_model
 from unmask.report import as_dict
-from unmask.types import Verdict
+from unmask.types import Face, Verdict
 from unmask.verbs.detect import detect, detect_many
 
 SCHEMA = json.loads(
@@ -334,3 +336,36 @@ def test_what_must_be_known_of_the_fit_stands_in_the_verdict(
     checked(verdict)
     notes = [w.message for w in verdict.warnings if w.code == "calibration_note"]
     assert notes == ["Only 3 authentic validation videos."]
+
+
+def test_a_file_that_changes_while_it_is_judged_has_neither_verdict_nor_hash(
+    portrait: Path, tmp_path: Path
+) -> None:
+    """An upload that goes on, or an exchange: the hash would be of another content."""
+    path = tmp_path / "upload.mp4"
+    path.write_bytes(portrait.read_bytes())
+    model, find = load_model(write_blueness(tmp_path / "m.onnx", frames=8)), load_detector()
+
+    class Meddler:
+        name = "meddler"
+
+        def __call__(self, image: np.ndarray) -> list[Face]:
+            path.write_bytes(portrait.read_bytes() + b"more")
+            return find(image)
+
+    verdict = detect(path, model=model, faces=Meddler())
+    checked(verdict)
+    assert verdict.error is not None
+    assert verdict.error["code"] == "media_changed"
+    assert (verdict.score, verdict.input) == (None, {"name": "upload.mp4"})
+    assert detect(path, model=model).score is not None
+
+
+def test_an_error_does_not_tell_where_the_file_lay(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "case 12 of alice"
+    folder.mkdir()
+    (folder / "a.mp4").write_text("no video")
+    for name in ("a.mp4", "gone.mp4"):
+        verdict = detect(folder / name, model=model)
+        assert "alice" not in json.dumps(as_dict(verdict))
+        assert name in verdict.text

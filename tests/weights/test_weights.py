@@ -7,6 +7,8 @@ import pytest
 from unmask import weights
 from unmask.errors import ModelError
 from unmask.files import sha256_file
+from unmask.inference import load_model
+from unmask.verbs.scan import _model_for_workers
 
 
 @pytest.fixture
@@ -57,17 +59,20 @@ def test_a_field_is_put_without_touching_the_others(folder: Path) -> None:
         weights.put_field(path, "nothing", "x")
 
 
-def test_a_name_is_located_where_no_file_has_it(
+def test_nothing_in_the_working_folder_stands_in_for_a_bundled_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Which may be a folder of uploads."""
     monkeypatch.chdir(tmp_path)
-    name = "unmask-base"
-    assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
     assert weights.locate("other.pth") == Path("other.pth")
-    Path(name).mkdir()  # of something else
-    assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
-    (Path(name) / "models").mkdir()  # a run's folder that is called so
-    assert weights.locate(name) == Path(name)
+    for name in ("unmask-base", "unmask-lite"):
+        (tmp_path / name / "models").mkdir(parents=True)
+        (tmp_path / name / "models" / "best_model.onnx").write_bytes(b"of somebody else")
+        assert weights.locate(name) == weights.FOLDER / f"{name}.onnx"
+    (tmp_path / "unmask-ensemble").write_bytes(b"of somebody else")
+    assert load_model("unmask-ensemble").name == "unmask-ensemble"
+    assert _model_for_workers("unmask-ensemble") == "unmask-ensemble"
+    assert _model_for_workers("unmask-base/models/best_model.onnx").startswith(str(tmp_path))
 
 
 def test_a_network_in_integers_has_a_twin_in_floats(folder: Path) -> None:

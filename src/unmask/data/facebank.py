@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +150,7 @@ def still_faces(folder: Path, source: str, mesh: Mesh) -> Iterator[BankedFace]:
     names = {row["video"]: row["file"] for row in rows if row.get("video")}
     for row in rows:
         if row["shard"] not in shards:
-            shards = {row["shard"]: _untar(folder / row["shard"])}
+            shards = {row["shard"]: _untar(folder, row["shard"])}
         jpeg = shards[row["shard"]].get(row["file"])
         image = None if jpeg is None else _decode(jpeg)
         if jpeg is None or image is None:
@@ -288,9 +288,14 @@ def _differs(authentic: BankedFace, fake: BankedFace) -> bool:
     return change > _MIN_CHANGE * (float(middles[0].std()) + 3)
 
 
-def _untar(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as shard:
-        members = {member.name: shard.extractfile(member) for member in shard if member.isfile()}
+def _untar(folder: Path, shard: str) -> dict[str, bytes]:
+    if shard.startswith("/") or ".." in PurePosixPath(shard).parts:
+        raise DatasetError(
+            f"The manifest of {folder} points outside the dataset ('{shard}').",
+            code="dataset_manifest",
+        )
+    with tarfile.open(folder / shard, "r:") as tar:
+        members = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
         return {name.rpartition("/")[2]: file.read() for name, file in members.items() if file}
 
 

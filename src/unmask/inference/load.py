@@ -41,13 +41,13 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
 
 
 def _locate(model: str | Path, *, in_float: bool) -> Path:
+    if isinstance(model, str) and model in weights.names():  # whatever lies here under that name
+        return weights.load(model, in_float=in_float)
     path = Path(model).expanduser()
     if path.is_dir() and (path / "models" / "best_model.onnx").is_file():
         return path / "models" / "best_model.onnx"
     if path.is_file():
         return path
-    if isinstance(model, str) and model in weights.names():
-        return weights.load(model, in_float=in_float)
     bundled = [name for name in weights.names() if weights.read_card(name).task == TASK]
     nearby = sorted(str(found) for found in path.parent.glob("*.onnx"))
     raise ModelError(

@@ -312,9 +312,11 @@ def _memory_is_full(limits: TaskLimits) -> bool:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Libraries read their thread counts when a process starts; the parent's stay as they are."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    """Libraries read their thread counts when a process starts; the parent's stay as they are. Nor
+    does Python look for modules in the working folder, which may be one of uploads."""
+    during = {**dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in during}
+    os.environ.update(during)
     try:
         yield
     finally:

@@ -102,6 +102,9 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
         if marker == 0xFF:  # padding
             at += 1
             continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without a length, as decoders read them
+            at += 2
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height_px, width_px = struct.unpack_from(">HH", content, at + 5)
             return width_px, height_px

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.files import atomic_path, printable
 from unmask.report.scan_table import suspicious_seconds
 from unmask.report.text import short_score
@@ -98,6 +99,14 @@ def _words(label: str) -> str:
     return label.replace("_", " ")
 
 
+def _link(path: str, folder: Path) -> str:
+    """To the file, where a browser will take it for media by its name; else none: what is called
+    a page may be one that runs."""
+    if Path(path).suffix.lower() not in STILL_SUFFIXES | VIDEO_SUFFIXES:
+        return ""
+    return quote(os.fsencode(os.path.relpath(path, folder)))
+
+
 def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows of one result."""
     verdict, media, coverage = result["verdict"], result["input"], result["coverage"]
@@ -110,7 +119,7 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "folder": parent,
-        "link": quote(os.fsencode(os.path.relpath(path, folder))),
+        "link": _link(path, folder),
         "thumbnail": _thumbnail(folder, media["sha256"]),
         "label": "failed" if error is not None else verdict["label"],
         "rank": -1 if error is not None else len(EVIDENCE) - EVIDENCE.index(verdict["label"]),

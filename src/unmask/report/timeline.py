@@ -49,7 +49,8 @@ class Track:
 
 def span_seconds(verdict: Verdict) -> float:
     """Where the axis ends: the video's length, or the last thing known of it."""
-    ends = [float(verdict.input.get("duration_seconds") or 0.0)]
+    short = any(warning.code == "shorter_than_header" for warning in verdict.warnings)
+    ends = [0.0 if short else float(verdict.input.get("duration_seconds") or 0.0)]
     ends += [end for _, end in verdict.coverage.get("analysed_ranges_seconds", ())]
     ends += [frame["time_seconds"] for person in verdict.people for frame in person.frames_detail]
     return max(ends)
@@ -89,7 +90,8 @@ def ticks(end_seconds: float) -> tuple[Tick, ...]:
     """Round times along the axis, from 0 on; every second one is minor."""
     if end_seconds <= 0:
         return (Tick(0.0, clock(0), False),)
-    step = next((step for step in _TICK_STEPS_SECONDS if end_seconds / step <= _MOST_TICKS), 7200.0)
+    most = max(_TICK_STEPS_SECONDS[-1], end_seconds / _MOST_TICKS)
+    step = next((step for step in _TICK_STEPS_SECONDS if end_seconds / step <= _MOST_TICKS), most)
     digits = 1 if step < 1 else 0
     return tuple(
         Tick(_x(number * step, end_seconds), clock(number * step, digits), number % 2 == 1)

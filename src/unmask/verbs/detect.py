@@ -5,6 +5,7 @@ media -> faces -> clips -> model -> pooling -> calibration -> verdict, on the li
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 from unmask import __version__, weights
 from unmask.clips import STILL_SUFFIXES, VideoClips, build_clips, clips_of_video
 from unmask.config import FRAMES_LOOKED_AT, ClipSpec
-from unmask.errors import InputError, ModelError
+from unmask.errors import InputError, MediaError, ModelError
 from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import path_text, sha256_file
@@ -131,12 +132,27 @@ class _Walk:
     threads: int
 
     def judge(self, path: Path) -> Verdict:
-        clock = _Clock()
+        """The verdict on one file, which must stay what it is until its hash has been taken."""
+        clock, before = _Clock(), _stamp(path)
+        verdict = self._judge(path, clock)
+        if _stamp(path) == before:
+            return verdict
+        error = MediaError(
+            f"{path.name} was changed while it was judged.",
+            code="media_changed",
+            hint="Judge it again when nothing writes to it, or a copy of it.",
+        )
+        name = {"name": path_text(path.name)}
+        return replace(
+            _failed(error, path), input=name, model=verdict.model, runtime=verdict.runtime
+        )
+
+    def _judge(self, path: Path, clock: _Clock) -> Verdict:
         calibration = Calibration.from_dict(self.model.calibration)
         try:
             video = self._clips(path, clock)
         except InputError as error:
-            return self._with_facts(_failed(error), path, clock)
+            return self._with_facts(_failed(error, path), path, clock)
         analysed = video.coverage.frames_analysed
         if video.clips:
             scored = self._score(video.clips, clock)
@@ -290,15 +306,28 @@ def bundled_model() -> str:
     )
 
 
-def _failed(error: InputError) -> Verdict:
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Which content lies at a path, as far as the system tells without reading it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _failed(error: InputError, path: Path) -> Verdict:
+    """A page may go to strangers, who need not know in which folder the file lay."""
+    message = error.message
+    for place in (os.path.abspath(path), str(path)):  # noqa: PTH100 - as `unmask.media` names it
+        message = message.replace(place, path.name)
     return Verdict(
         status="failed",
         input={},
         label="inconclusive",
         score=None,
-        text=f"Not judged: {error.message}",
-        reasons=(Warn(error.code, error.message),),
-        error={"code": error.code, "message": error.message, "hint": error.hint},
+        text=f"Not judged: {message}",
+        reasons=(Warn(error.code, message),),
+        error={"code": error.code, "message": message, "hint": error.hint},
     )
 
 

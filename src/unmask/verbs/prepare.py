@@ -39,6 +39,7 @@ from unmask.progress import Progress
 from unmask.types import Face, UInt8Array, VideoRecord, Warn
 
 TIMEOUT_SECONDS = 600.0
+MEMORY_MIB = 4096  # for one file
 PROBLEMS_FILE = "problems.csv"
 # Beginnings of codes that say nothing of the content: such files are tried again on the next run.
 RETRIED = ("prepare_", "media_unreadable")
@@ -203,7 +204,13 @@ def prepare(
             for r in todo
             if r.path in sources
         ]
-        outcomes = run_tasks(_cut, tasks, workers=workers, timeout_seconds=timeout_seconds)
+        outcomes = run_tasks(
+            _cut,
+            tasks,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+            memory_mib=MEMORY_MIB if choice.decoder == "cpu" else None,  # CUDA takes its own
+        )
         with (
             closing(outcomes),
             Progress("prepare", len(tasks), "videos", shown=show_progress) as progress,
@@ -300,7 +307,10 @@ def _take_in(writer: StoreWriter, outcome: Outcome[_Task], timeout_seconds: floa
     elif outcome.status == "timeout":
         text = f"Given up after {timeout_seconds:g} s."
         _note_failure(writer, task.record, "prepare_timeout", text, task.source)
-    elif outcome.status in ("error", "memory"):
+    elif outcome.status == "memory":
+        text = f"Given up: it takes more than {MEMORY_MIB} MiB."
+        _note_failure(writer, task.record, "prepare_memory", text, task.source)
+    elif outcome.status == "error":
         if isinstance(outcome.value, UnmaskError):
             raise outcome.value  # not the file's fault: weights are missing, for one
         text = f"{type(outcome.value).__name__}: {outcome.value}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import unmask
+from unmask import weights
 from unmask.config import FRAMES_LOOKED_AT
 from unmask.errors import ConfigError, ModelError, UnmaskError
 from unmask.faces import DEFAULT as DEFAULT_FACES
@@ -443,4 +444,5 @@ def _sha256(found: Found) -> str | None:
 def _model_for_workers(model: str | Path) -> str:
     """A name that means the same wherever a worker starts."""
     path = Path(model).expanduser()
-    return str(path.absolute()) if path.exists() else str(model)
+    named = str(model) in weights.names() or not path.exists()
+    return str(model) if named else str(path.absolute())

@@ -153,8 +153,8 @@ def load(name: str, folder: Path = FOLDER, *, in_float: bool = False) -> Path:
 
 
 def locate(model: str | Path, *, in_float: bool = False) -> Path:
-    """A path as it is, and a bundled network's name as the path of its checked file; a file or a
-    run's folder of that name goes before.
+    """A path as it is, and a bundled network's name as the path of its checked file, whatever lies
+    in the working folder under that name.
 
     Args:
         model: a path or a name.
@@ -163,10 +163,7 @@ def locate(model: str | Path, *, in_float: bool = False) -> Path:
     Raises:
         ModelError: see `load`.
     """
-    path = Path(model)
-    if path.is_file() or (path / "models").is_dir() or str(model) not in names():
-        return path
-    return load(str(model), in_float=in_float)
+    return load(str(model), in_float=in_float) if str(model) in names() else Path(model)
 
 
 def _bad_card(path: Path, reason: str) -> ModelError:
