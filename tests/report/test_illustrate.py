@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from unmask.cli import app
 from unmask.errors import InputError
+from unmask.files import sha256_file
 from unmask.report.illustrate import illustrate, outputs
 from unmask.types import Verdict
 
@@ -44,6 +46,21 @@ def test_a_bad_output_stops_nothing_else(tmp_path: Path, verdict: Verdict) -> No
     assert [notice.code for notice in notices] == ["annotate_still"]
     assert page.is_file()
     assert not film.exists()
+
+
+def test_pictures_of_another_content_than_was_judged_are_not_kept(
+    crowd: Path, tmp_path: Path, verdict: Verdict
+) -> None:
+    film = tmp_path / "clip.mp4"
+    film.write_bytes(crowd.read_bytes())
+    page = tmp_path / "x.html"
+    judged = replace(verdict, input={**verdict.input, "sha256": sha256_file(film)})
+    assert illustrate(film, judged, html=page) == ([], True)
+    assert page.is_file()
+    film.write_bytes(film.read_bytes() + b"more")
+    notices, whole = illustrate(film, judged, html=page)
+    assert ([notice.code for notice in notices], whole) == (["media_changed"], False)
+    assert not page.exists()
 
 
 def test_a_folder_that_is_none(tmp_path: Path, verdict: Verdict) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unmask.errors import InputError
 from unmask.faces import FaceDetector
+from unmask.files import sha256_file
 from unmask.inference import Model
 from unmask.types import Verdict, Warn
 
@@ -83,7 +84,19 @@ def illustrate(
         except OSError as error:
             notices.append(_unwritable(annotate, error))
             whole = False
+    made = [place for place in (html, annotate) if place is not None and place.is_file()]
+    if made and _is_another(Path(path), verdict.input.get("sha256")):
+        for place in made:
+            place.unlink()
+        text = f"{Path(path).name} was changed since it was judged: its pictures are not shown."
+        notices.append(Warn("media_changed", text))
+        whole = False
     return notices, whole
+
+
+def _is_another(path: Path, sha256: str | None) -> bool:
+    """Whether another content lies there than was judged; the video has been read once more."""
+    return sha256 is not None and path.is_file() and sha256_file(path) != sha256
 
 
 def _unwritable(path: Path, error: OSError) -> Warn:
