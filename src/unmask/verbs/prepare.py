@@ -189,21 +189,13 @@ def prepare(
         sources = locate(data, manifest.records)
         todo = _todo(manifest, sources, writer.entries)
         write_records(out / RECORDS_FILE, _with_hashes(manifest, writer.entries))
+        tasks = []
         for record in todo:
             if record.path not in sources:
                 _note_failure(writer, record, "media_not_found", f"There is no {record.path}.")
-        tasks = [
-            _Task(
-                r,
-                sources[r.path],
-                clip,
-                detector,
-                _known_sha256(writer.entries.get(r.path)),
-                choice,
-            )
-            for r in todo
-            if r.path in sources
-        ]
+                continue
+            known, source = _known_sha256(writer.entries.get(record.path)), sources[record.path]
+            tasks.append(_Task(record, source, clip, detector, known, choice))
         outcomes = run_tasks(
             _cut,
             tasks,
