@@ -181,15 +181,6 @@ class TrackScore:
 
 
 @dataclass(frozen=True)
-class VideoScore:
-    """What the model says about one video, before calibration."""
-
-    logit: float
-    """Raw video logit, pooled over the tracks; NaN where no frame counts."""
-    tracks: tuple[TrackScore, ...]
-
-
-@dataclass(frozen=True)
 class VideoRecord:
     """One row of a manifest: one video (or still) and what is known of it."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unmask.scoring import Calibration, PoolingSpec, evidence, judge, nothing_to_judge
-from unmask.types import FrameScore, TrackScore, VideoScore
+from unmask.types import FrameScore, TrackScore
 
 FITTED = Calibration(
     temperature=1.0, offset=0.0, threshold=0.6, strong=0.75, very_strong=0.9,
@@ -29,8 +29,8 @@ def track(
     )
 
 
-def video(*tracks: TrackScore) -> VideoScore:
-    return VideoScore(max(t.logit for t in tracks), tracks)
+def video(*tracks: TrackScore) -> tuple[TrackScore, ...]:
+    return tracks
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_person_is_seen_in_stretches() -> None:
 
 def test_a_long_video_is_judged_in_its_own_steps() -> None:
     frames = tuple(FrameScore(20.0 * k, (0.0, 0.0, 100.0, 100.0), 4.0) for k in range(30))
-    seldom = VideoScore(4.0, (TrackScore(0, 4.0, frames, 100.0),))
+    seldom = (TrackScore(0, 4.0, frames, 100.0),)
     (known,) = judge(seldom, FITTED, step_seconds=20.0).people
     assert [(s.frames, s.longest_step_seconds) for s in known.segments] == [(30, 20.0)]
     assert known.seen_ranges_seconds == ((0.0, 580.0),)

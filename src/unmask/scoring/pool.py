@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unmask.scoring.guard import Codes
-from unmask.types import Clip, FloatArray, FrameScore, TrackScore, VideoScore
+from unmask.types import Clip, FloatArray, FrameScore, TrackScore
 
 ENOUGH_CROPS = 4
 """Usable crops by which a track of a video can be judged."""
@@ -127,27 +127,18 @@ def video_logit(
     return float(counting.max() if spec.video == "max" else counting.mean())
 
 
-def pool(clips: Sequence[ClipLogits], spec: PoolingSpec | None = None) -> VideoScore:
-    """Track and video logits with every frame's place in time, most prominent track first.
+def pool(clips: Sequence[ClipLogits]) -> tuple[TrackScore, ...]:
+    """Every track's logit with each frame's place in time, the most prominent track first.
 
     Raises:
         ValueError: no clip at all.
     """
     if not clips:
         raise ValueError("a video without clips has no logit")
-    heard = [clip for clip in clips if clip.counted]
-    logit = math.nan
-    if heard:
-        logit = video_logit(
-            [clip.track_id for clip in heard],
-            [clip.clip_logit for clip in heard],
-            [clip.counted for clip in heard],
-            spec,
-        )
     by_track: dict[int, list[ClipLogits]] = {}
     for clip in clips:
         by_track.setdefault(clip.track_id, []).append(clip)
-    return VideoScore(logit, tuple(_track_score(by_track[number]) for number in sorted(by_track)))
+    return tuple(_track_score(by_track[number]) for number in sorted(by_track))
 
 
 def _track_score(clips: list[ClipLogits]) -> TrackScore:

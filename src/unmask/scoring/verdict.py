@@ -22,7 +22,7 @@ from unmask.scoring.segments import (
     longest_gap_seconds,
     seen_ranges,
 )
-from unmask.types import Evidence, Person, TrackScore, Verdict, VideoScore, Warn
+from unmask.types import Evidence, Person, TrackScore, Verdict, Warn
 
 REVIEW = "For human review."
 _STRENGTH: dict[str, str] = {
@@ -63,7 +63,7 @@ def nothing_to_judge(frames_analysed: int, frames_with_face: int) -> Verdict:
 
 
 def judge(
-    score: VideoScore,
+    tracks: Sequence[TrackScore],
     calibration: Calibration,
     *,
     needs: Sufficiency | None = None,
@@ -73,25 +73,25 @@ def judge(
     """The verdict on a video's people and on the video; the facts of file and run are not in it.
 
     Args:
-        score: pooled logits of every track.
+        tracks: pooled logits of each, the most prominent first.
         calibration: of the model that gave them.
         needs: what a track must offer.
-        pooling: the rule that ``score`` was pooled by.
+        pooling: the rule by which tracks make a video.
         step_seconds: usual time between two frames that were looked at, where known.
     """
     needs, pooling = needs or Sufficiency(), pooling or PoolingSpec()
-    counts = [len(track.frames) for track in score.tracks]
-    usable = [len(track.counted) for track in score.tracks]
+    counts = [len(track.frames) for track in tracks]
+    usable = [len(track.counted) for track in tracks]
     speaks, most = eligible(counts, pooling, usable), lead(counts, usable)
     lacks = [
         _why_not(track, bool(counting), most, needs)
-        for track, counting in zip(score.tracks, speaks, strict=True)
+        for track, counting in zip(tracks, speaks, strict=True)
     ]
     people = tuple(
         _person(track, calibration, reason, longest_gap_seconds(step_seconds))
-        for track, reason in zip(score.tracks, lacks, strict=True)
+        for track, reason in zip(tracks, lacks, strict=True)
     )
-    judged = [track for track, reason in zip(score.tracks, lacks, strict=True) if reason is None]
+    judged = [track for track, reason in zip(tracks, lacks, strict=True) if reason is None]
     if not judged:
         # The most prominent person's reason first: that is whom the viewer asks about.
         return _abstain("inconclusive", tuple(reason for reason in lacks if reason), people)
