@@ -100,13 +100,19 @@ def settings(options: argparse.Namespace, base: TrainConfig, variant: Variant) -
     return [*alike, *options.words, *variant.words]
 
 
-def run(options: argparse.Namespace, base: TrainConfig, variant: Variant, bank: FaceBank) -> Tree:
+def run(
+    options: argparse.Namespace,
+    base: TrainConfig,
+    variant: Variant,
+    bank: FaceBank,
+    bank_sha256: str,
+) -> Tree:
     """Train and measure one variant, or read what it came to."""
     folder = options.out / variant.folder
     words = settings(options, base, variant)
     config = load(options.config, words)
-    made_of = {"config": to_dict(config), "bank": sha256_file(options.bank), "data": options.data}
-    made_of = json.loads(json.dumps(made_of))
+    made_of = {"config": to_dict(config), "bank": bank_sha256, "data": options.data}
+    made_of = json.loads(json.dumps(made_of))  # as it is read back
     known = folder / RESULT
     if known.is_file():
         result: Tree = json.loads(known.read_text(encoding="utf-8"))
@@ -252,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Tree]:
     parser.add_argument("words", nargs="*", help="settings of every run, e.g. loop.batch_size=24")
     options = parser.parse_intermixed_args(arguments)
     base = load(options.config, options.words)
-    bank = FaceBank.load(options.bank)
+    bank, bank_sha256 = FaceBank.load(options.bank), sha256_file(options.bank)
     chosen = [
         variant
         for variant in variants(options.variants, base)
@@ -260,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Tree]:
     ]
     results: list[Tree] = []
     for variant in chosen:
-        results.append(run(options, base, variant, bank))
+        results.append(run(options, base, variant, bank, bank_sha256))
         text = tables(results, options)
         write_text(options.out / "ablation.md", text + "\n")
         if options.write:

@@ -22,6 +22,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from packaging.requirements import Requirement
@@ -127,15 +128,17 @@ def _build_wheel(folder: Path) -> None:
 
 def _licences() -> list[str]:
     """What must go wherever the package goes."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    files: list[str] = project["project"]["license-files"]
+    files: list[str] = _pyproject()["project"]["license-files"]
     return files
+
+
+def _pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _isolation() -> list[str]:
     """Build with the setuptools that is here, where it will do: nothing is fetched then."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (builder,) = (Requirement(word) for word in project["build-system"]["requires"])
+    (builder,) = (Requirement(word) for word in _pyproject()["build-system"]["requires"])
     try:
         here = builder.specifier.contains(version(builder.name))
     except PackageNotFoundError:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from unmask import __version__
 from unmask.errors import ConfigError, MissingExtraError, ModelError, UnmaskError
-from unmask.files import printable
+from unmask.files import printable, printable_text
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_INPUTS, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -418,9 +418,7 @@ def _what_failed(error: OSError) -> str:
 
 def _complain(code: str, message: str, hint: str) -> None:
     err.print(f"[bold red]error[/] \\[{code}] ", end="")
-    err.print(
-        "\n".join(map(printable, message.split("\n"))), markup=False, emoji=False, soft_wrap=True
-    )
+    err.print(printable_text(message), markup=False, emoji=False, soft_wrap=True)
     if hint:
         err.print(printable(hint), style="dim", markup=False, emoji=False, soft_wrap=True)
 

@@ -11,7 +11,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, TextIO
 
 # It can only be read by setting it; once, before there are threads.
@@ -51,6 +51,22 @@ def printable(line: str) -> str:
 
 def _is_harmless(c: str) -> bool:
     return c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) == "Zs"
+
+
+def printable_text(text: str) -> str:
+    """Lines, each as `printable` makes it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def place_digest(path: Path) -> str:
+    """Hex SHA-256 of where a path leads: tells places apart without naming them, since a path can
+    name its user."""
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+
+
+def leads_outside(path: str) -> bool:
+    """Whether a path in a table, as it is written, leads out of the folder that it belongs to."""
+    return path.startswith("/") or ".." in PurePosixPath(path).parts
 
 
 def sha256_file(path: Path) -> str:

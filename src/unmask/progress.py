@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from unmask.files import printable
+from unmask.files import printable_text
 
 LINE_SECONDS = 10.0  # between two plain lines
 
@@ -86,7 +86,7 @@ class Progress:
 
 def say(text: str) -> None:
     """One line for people, on standard error, so that standard output stays for results."""
-    sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
+    sys.stderr.write(printable_text(text) + "\n")
     sys.stderr.flush()
 
 

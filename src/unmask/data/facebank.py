@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from unmask.augment.opencv import cv2
 from unmask.config import ClipSpec
 from unmask.data.landmarks import MESH_POINTS
 from unmask.errors import DatasetError
-from unmask.files import atomic_path
+from unmask.files import atomic_path, leads_outside
 from unmask.media import open_video, sample
 from unmask.types import FAKE, REAL, Face, FloatArray, UInt8Array
 
@@ -289,7 +289,7 @@ def _differs(authentic: BankedFace, fake: BankedFace) -> bool:
 
 
 def _untar(folder: Path, shard: str) -> dict[str, bytes]:
-    if shard.startswith("/") or ".." in PurePosixPath(shard).parts:
+    if leads_outside(shard):
         raise DatasetError(
             f"The manifest of {folder} points outside the dataset ('{shard}').",
             code="dataset_manifest",

@@ -127,7 +127,6 @@ class ClipLoader:
         self._device = device
         self._seed = seed
         self._units = _pairs(items) if pair_sources else [(i,) for i in range(len(items))]
-        self._paired = pair_sources
         self._couples = {unit for unit in self._units if len(unit) == 2}
         self._labels = torch.tensor([float(item.record.label) for item in items])
         self._masks = torch.from_numpy(np.array([item.ref.mask for item in items], dtype=bool))
@@ -173,7 +172,7 @@ class ClipLoader:
             self._masks[index].to(self._device, non_blocking=True),
             self._labels[index].to(self._device, non_blocking=True),
             tuple(positions),
-            pairs=self._pair_numbers(positions) if self._paired else None,
+            pairs=self._pair_numbers(positions) if self._couples else None,
         )
 
     def _pair_numbers(self, positions: Sequence[int]) -> torch.Tensor:
@@ -195,9 +194,10 @@ class ClipLoader:
     ) -> Iterator[Batch]:
         """Batches from number ``first`` on. ``batch_size`` counts clips over all ``world`` ranks;
         each rank gets its even share. The next batch is read while this one is used."""
-        order = self.order(epoch)
-        if epoch is not None and self._paired:
+        if epoch is not None and self._couples:
             order = _in_whole_pairs(self._shuffled(epoch), max(1, batch_size // world))
+        else:
+            order = self.order(epoch)
         shares = [
             _share(order[start : start + batch_size], rank, world)
             for start in range(first * batch_size, len(order), batch_size)
@@ -251,17 +251,29 @@ def _in_whole_pairs(units: Sequence[tuple[int, ...]], size: int) -> list[int]:
     """Positions about in the order of their units, so that cutting them by ``size`` (a rank's clips
     of a batch) tears no pair apart: of an even size single clips go by twos; of an odd one a pair
     that does not fit waits until a single clip has filled the batch, as long as there are such."""
+    return _by_twos(units) if size % 2 == 0 else _with_gaps_filled(units, size)
+
+
+def _by_twos(units: Sequence[tuple[int, ...]]) -> list[int]:
+    order: list[int] = []
+    single: list[int] = []
+    for unit in units:
+        if len(unit) == 2:
+            order += unit
+        elif single:
+            order += [single.pop(), *unit]
+        else:
+            single = [*unit]
+    return order + single
+
+
+def _with_gaps_filled(units: Sequence[tuple[int, ...]], size: int) -> list[int]:
     order: list[int] = []
     waiting: deque[tuple[int, ...]] = deque()
     for unit in units:
-        if size % 2 == 0 and len(unit) == 1:
-            waiting.append(unit)
-            if len(waiting) == 2:
-                order += [*waiting.popleft(), *waiting.popleft()]
-            continue
-        if waiting and size % 2 and (size - len(order) % size) >= len(waiting[0]):
+        if waiting and size - len(order) % size >= len(waiting[0]):
             order += waiting.popleft()
-        if size % 2 == 0 or (size - len(order) % size) >= len(unit):
+        if size - len(order) % size >= len(unit):
             order += unit
         else:
             waiting.append(unit)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from unmask.data.rows import LABEL_NAMES, SPLIT_NAMES, Layout, Row
 from unmask.errors import DatasetError
+from unmask.files import leads_outside
 from unmask.types import FAKE, REAL
 
 _LABELS = LABEL_NAMES | {"0": REAL, "1": FAKE}
@@ -82,7 +83,7 @@ def _row(root: Path, file: Path, number: int, cells: dict[str, str]) -> Row:
         raise _bad(file, number, "has no file", "Name it in a column 'file' or 'path'.")
     shard = cells.get("shard", "")
     for part in (path, shard):
-        if part.startswith("/") or ".." in PurePosixPath(part).parts:
+        if leads_outside(part):
             raise _bad(file, number, f"points outside the dataset ('{part}')")
     label = _LABELS.get(cells.get("label", "").lower())
     if label is None:

@@ -133,17 +133,13 @@ class Scan:
             position = shown[np.argsort(pts[shown], kind="stable")]
             ticks = pts[position]
             seconds = (ticks - ticks[0]) * self._tick
-            last = self._usual_step(seconds, int(self._duration[position[-1]]))
-            held = max(last, self._duration[position[-1]] * self._tick)
         elif usable:
             # The times are right, but not those of the packets that they stand at.
             position, ticks = shown, np.arange(len(shown), dtype=np.int64)
             seconds = (pts[shown] - pts[shown[0]]) * self._tick
-            last = held = self._usual_step(seconds, 0)
         else:
             position, ticks = shown, np.arange(len(shown), dtype=np.int64)
-            seconds, last = ticks / self._rate(), 1 / self._rate()
-            held = last
+            seconds = ticks / self._rate()
             warnings = (
                 Warn(
                     "timestamps_synthesised",
@@ -151,6 +147,8 @@ class Scan:
                     "from its frame rate.",
                 ),
             )
+        told = int(self._duration[position[-1]]) if exact else 0
+        last = self._usual_step(seconds, told)
         end = float(seconds[-1] + last)
         if end > self._limits.max_duration_seconds:
             raise MediaError(
@@ -159,7 +157,7 @@ class Scan:
                 code="media_too_long",
                 hint="Cut it, or raise the limit.",
             )
-        short = self._shorter_than_header(float(seconds[-1] + held))
+        short = self._shorter_than_header(float(seconds[-1]) + max(last, told * self._tick))
         if short:
             warnings += (Warn("shorter_than_header", short),)
         return Timeline(
@@ -191,21 +189,16 @@ class Scan:
             return float(np.median(np.diff(seconds)))
         return ticks * self._tick if ticks > 0 else 1 / self._rate()
 
-    def _header_seconds(self) -> float:
-        """How long the header says that the video is; 0 where it does not."""
-        header = (self._stream.duration or 0) * self._tick
-        container = cast(InputContainer, self._stream.container)
-        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
-            header = (container.duration or 0) / av.time_base
-        return header
-
     def _rate(self) -> float:
         rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         return rate if 0.1 <= rate <= 1000 else _ASSUMED_RATE
 
     def _shorter_than_header(self, end_seconds: float) -> str:
         """A sentence where clearly less video is there than the header says of it."""
-        header = self._header_seconds()
+        header = (self._stream.duration or 0) * self._tick
+        container = cast(InputContainer, self._stream.container)
+        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
+            header = (container.duration or 0) / av.time_base
         if end_seconds >= 0.95 * header - 0.5:
             return ""
         return f"The header says {header:.1f} s, the file holds {end_seconds:.1f} s of video."

@@ -33,6 +33,7 @@ from unmask.training.optim import (
     set_trapezoid,
     warm_up,
 )
+from unmask.training.snapshot import Snapshot
 from unmask.training.validate import Validation, validate
 
 SKIPS_UNTIL_ROLLBACK = 3
@@ -254,8 +255,7 @@ class Trainer:
             if progress > 1 - optim.decay_share:
                 self.plain_model.settle()
         warm_up(self.optimizer, state.step, optim.warmup_steps)
-        statistics = self._statistics()
-        before = [value.clone() for value in statistics]
+        statistics = Snapshot.of_statistics(self.plain_model)
         while True:
             try:
                 loss = self._forward_backward(batch)
@@ -263,7 +263,7 @@ class Trainer:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                _restore(statistics, before)
+                statistics.restore()
                 self._halve_micro(error)
         with self.train_loader.clock.stage("optimiser"):
             finite = self._all_finite(loss)
@@ -271,15 +271,11 @@ class Trainer:
                 self._update()
         if not finite:
             self.optimizer.zero_grad(set_to_none=True)
-            _restore(statistics, before)  # the forward pass has written into them
+            statistics.restore()  # the forward pass has written into them
             self._skip(batch)
             return None
         self.skipped.clear()
         return loss
-
-    def _statistics(self) -> list[torch.Tensor]:
-        """What a forward pass in training changes: the batch statistics."""
-        return [value for value in self.plain_model.buffers() if value.is_floating_point()]
 
     def _update(self) -> None:
         """Gradients into weights."""
@@ -388,7 +384,7 @@ class Trainer:
     def find_batch_size(self) -> int:
         """Try growing batches of real clips; weights and gradients are left as they were."""
         loader, world = self.train_loader, self.fabric.world_size
-        before = {name: value.clone() for name, value in self.plain_model.state_dict().items()}
+        before = Snapshot(self.plain_model.state_dict().values())
         self.micro = self.config.loop.max_batch_size
 
         def attempt(size: int) -> float:
@@ -415,7 +411,7 @@ class Trainer:
             smallest = self.fabric.all_reduce(torch.tensor(-float(size)), reduce_op="max")
             size = -int(torch.as_tensor(smallest))
         self.optimizer.zero_grad(set_to_none=True)
-        self.plain_model.load_state_dict(before)
+        before.restore()
         self._say(f"Batch size found: {size * world} clips a step.")
         return size * world
 
@@ -426,7 +422,7 @@ class Trainer:
     def _compare_memory(self) -> dict[str, float | None]:
         """Peak memory of a step with mixed precision and without; nothing else is left of it."""
         batch = self.train_loader.probe(self.micro)
-        before = {name: value.clone() for name, value in self.plain_model.state_dict().items()}
+        before = Snapshot(self.plain_model.state_dict().values())
 
         def step(mixed: bool) -> None:
             forward = self.model if mixed else self.plain_model
@@ -440,7 +436,7 @@ class Trainer:
             return compare_memory(step, self.fabric.device)
         finally:
             self.optimizer.zero_grad(set_to_none=True)
-            self.plain_model.load_state_dict(before)
+            before.restore()
 
     def _progress(self) -> float:
         """How much of the run is behind us, 0-1, by epochs or by minutes: whichever is further."""
@@ -492,9 +488,3 @@ class Trainer:
             self._say(f"Early stopping: no gain for {self.state.epochs_without_gain} epochs.")
         if late:
             self._say(f"Stopping at the limit of {self.config.loop.max_minutes:g} minutes.")
-
-
-def _restore(values: list[torch.Tensor], before: list[torch.Tensor]) -> None:
-    with torch.no_grad():
-        for value, old in zip(values, before, strict=True):
-            value.copy_(old)

@@ -95,8 +95,9 @@ def detect_many(
         raise ValueError(f"frames must be at least 1, got {frames}")
     network = open_model(model, threads)
     finder = open_faces(faces, threads) if isinstance(faces, str) else faces
-    spec, guard = network.spec.looking_at(frames), Guard.from_record(network.calibration)
-    walk = _Walk(network, finder, spec, guard, limits, trust_anchors, threads)
+    spec, record = network.spec.looking_at(frames), network.calibration
+    calibration, guard = Calibration.from_dict(record), Guard.from_record(record)
+    walk = _Walk(network, finder, spec, calibration, guard, limits, trust_anchors, threads)
     return (walk.judge(Path(path)) for path in paths)
 
 
@@ -126,6 +127,7 @@ class _Walk:
     model: Model
     faces: FaceDetector
     spec: ClipSpec
+    calibration: Calibration
     guard: Guard
     limits: Limits | None
     trust_anchors: str | None
@@ -148,7 +150,6 @@ class _Walk:
         )
 
     def _judge(self, path: Path, clock: _Clock) -> Verdict:
-        calibration = Calibration.from_dict(self.model.calibration)
         try:
             video = self._clips(path, clock)
         except InputError as error:
@@ -158,7 +159,7 @@ class _Walk:
             scored = self._score(video.clips, clock)
             verdict = judge(
                 pool(scored),
-                calibration,
+                self.calibration,
                 needs=Sufficiency(min_frames=1) if video.info is None else None,
                 step_seconds=video.coverage.step_seconds,
             )
@@ -236,8 +237,7 @@ class _Walk:
             message = "The model was never calibrated: its score is no probability."
             warnings.append(Warn("not_calibrated", message))
         if verdict.score is not None:
-            notes = Calibration.from_dict(self.model.calibration).notes
-            warnings += [Warn("calibration_note", note) for note in notes]
+            warnings += [Warn("calibration_note", note) for note in self.calibration.notes]
         return replace(
             verdict,
             input=_input_facts(path, video.info if video else None),

@@ -8,9 +8,7 @@ reason why it has none.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +31,7 @@ from unmask.faces.detect import (
     SmallPictureDetector,
     load_detector,
 )
-from unmask.files import csv_table, printable, write_text
+from unmask.files import csv_table, place_digest, printable, write_text
 from unmask.jobs import Outcome, run_tasks
 from unmask.progress import Progress
 from unmask.types import Face, UInt8Array, VideoRecord, Warn
@@ -136,8 +134,7 @@ class _Cut:
 def store_name(data: Path, clip: ClipSpec) -> str:
     """A folder's name for the store of a dataset: another for each place and way of cutting, since
     two datasets may share the name of their folder."""
-    place = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:6]
-    return f"{data.resolve().name}-{place}-{clip.hash}"
+    return f"{data.resolve().name}-{place_digest(data)[:6]}-{clip.hash}"
 
 
 def prepare(

@@ -8,9 +8,7 @@ Whatever was interrupted is taken up again by the same command.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +22,7 @@ from unmask.data import check_leaks, raise_on_leaks, read_manifest
 from unmask.errors import RunError
 from unmask.evaluation.history import write_history
 from unmask.evaluation.plots import plot_history
-from unmask.files import path_text, sha256_file, write_json, write_text
+from unmask.files import path_text, place_digest, sha256_file, write_json, write_text
 from unmask.progress import say
 from unmask.report.text import training_text
 from unmask.training.checkpoint import RunState, run_lock
@@ -72,8 +70,9 @@ def train(
         read_manifest(data, settings.data, settings.loop.seed)  # no folder is made for a mistake
     with run_lock(run):
         _claim(run, settings)
-        store = data if bank else _checked_store(data, run, settings)
-        _claim_data(run, data, sha256_file(data) if bank else ClipStore.open(store).digest())
+        clips = None if bank else _checked_store(data, run, settings)
+        _claim_data(run, data, sha256_file(data) if clips is None else clips.digest())
+        store = data if clips is None else clips.path
         state = fit(settings, store, run)
         write_history(state.history, run / "results" / "training_history.csv")
         plot_history(state.history, run / "results" / "training_history.png", state.course)
@@ -146,7 +145,7 @@ def _claim_data(run: Path, data: Path, digest: str) -> None:
     """Write ``environment.json``, or refuse a folder that was begun on other data. Data that moved
     is the same, and so is a folder whose content changed, which is only told."""
     file = run / "environment.json"
-    place = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()  # a path can name its user
+    place = place_digest(data)
     here = {"name": path_text(data.resolve().name), "place_sha256": place, "sha256": digest}
     if file.exists() and (run / "models" / "last" / "LATEST").exists():
         known = json.loads(file.read_text(encoding="utf-8")).get("data", here)
@@ -174,11 +173,11 @@ def _difference(old: Any, new: Any, where: str = "") -> str:
     return ", ".join(changes)
 
 
-def _checked_store(data: Path, run: Path, settings: TrainConfig) -> Path:
+def _checked_store(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
     """The store to train on, its splits held apart."""
     store = _clips(data, run, settings)
     raise_on_leaks(check_leaks(store), settings.data.allow_leaks)
-    return store.path
+    return store
 
 
 def _clips(data: Path, run: Path, settings: TrainConfig) -> ClipStore:
