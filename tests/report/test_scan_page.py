@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import csv
+import hashlib
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -120,6 +123,16 @@ def test_names_are_text_and_turn_nothing_around(tmp_path: Path) -> None:
     page = page_of(tmp_path, summary(), result("/in/" + evil))
     assert '<img src=x onerror=alert(1)>\ufffd\ufffd[31m".mp4' in page.words
     assert "\u202e" not in page.words
+
+
+def test_only_the_script_of_the_page_may_run(tmp_path: Path) -> None:
+    page_of(tmp_path, summary(), result())
+    text = (tmp_path / "index.html").read_text("utf-8")
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    assert "addEventListener" in script
+    (allowed,) = re.findall("script-src '(.*?)'", text)
+    digest = hashlib.sha256(script.encode()).digest()
+    assert allowed == "sha256-" + base64.b64encode(digest).decode()
 
 
 def test_a_page_has_an_end(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from markupsafe import Markup
 
 from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.files import atomic_path, printable
@@ -78,7 +82,11 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"words": _words, "clean": printable, "short": short_score}
+    script = environment.get_template("scan.js").render()
+    digest = hashlib.sha256(script.encode()).digest()
     page = environment.get_template("scan.html").stream(
+        script=Markup(script),
+        script_sha256=base64.b64encode(digest).decode("ascii"),  # the only one that may run
         summary=summary,
         evidence=EVIDENCE,
         shown=min(MAX_ROWS, summary.files),
