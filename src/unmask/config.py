@@ -40,10 +40,11 @@ _LEAST: dict[str, float] = {
     **dict.fromkeys(("loop.seed", "optim.layer_decay"), 0),
     **dict.fromkeys(("loop.epochs", "loop.devices", "loop.max_batch_size"), 1),
     **dict.fromkeys(("loop.checkpoint_steps", "optim.early_stop_patience"), 1),
+    **dict.fromkeys(("loss.patch_weight", "loss.teacher_weight"), 0),
 }
 _SHARES = {
     *("model.dropout", "model.drop_path", "loss.alpha", "loss.label_smoothing"),
-    *("loss.frame_weight", "optim.ema"),
+    *("loss.frame_weight", "optim.ema", "pairs.harsh", "pairs.reshape"),
     *(f"augment.{name}" for name in ("flip", "colour", "grayscale", "blur", "noise")),
     *("augment.downscale", "augment.jpeg"),
 }
@@ -116,6 +117,10 @@ class ModelConfig:
     dropout: float = 0.3
     drop_path: float = 0.0
     """Stochastic depth of the backbone, where timm's model has it."""
+
+    def __post_init__(self) -> None:
+        drop = self.patch_drop
+        _check(0 <= drop < 1, "model.patch_drop", "at least 0 and less than 1", drop)
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,6 @@ class Track:
     """From 0, the most prominent (size times duration) first."""
     crops: tuple[Crop, ...]
 
-    @property
-    def median_face_px(self) -> float:
-        """Median of the faces' longer sides, in pixels of the frame."""
-        return float(np.median([crop.face.size_px for crop in self.crops]))
-
 
 @dataclass(frozen=True)
 class Clip:
@@ -246,7 +241,8 @@ class Person:
     reasons: tuple[Warn, ...] = ()
     """Why there is no score; empty where there is one."""
     seen_ranges_seconds: tuple[tuple[float, float], ...] = ()
-    """First and last time of every stretch in which the face was followed without a gap."""
+    """First and last time of every stretch in which the face was never away for longer than two
+    seconds and two and a half of the steps in which the video was looked at."""
 
 
 @dataclass(frozen=True)

@@ -107,3 +107,22 @@ def test_callers_mistakes_are_told(portrait: FaceCrop) -> None:
         forge("beard", rng, portrait)
     with pytest.raises(ValueError, match="square"):
         forge("sbi", rng, FaceCrop(portrait.image[:100], portrait.points))
+
+
+@pytest.mark.parametrize("kind", ["reenact", "mouth"])
+def test_a_mouth_that_opens_stays_in_the_same_forgery(kind: str, portrait: FaceCrop) -> None:
+    """Frames of a clip are forged by the same draws: a landmark that moves a little may not send
+    the draws that follow another way."""
+
+    def fake(gap: float, seed: int) -> np.ndarray:
+        points = portrait.points.copy()
+        eyes = float(np.linalg.norm(points[263] - points[33]))
+        points[14, 1] = points[13, 1] + gap * eyes
+        face = FaceCrop(portrait.image, points)
+        return forge(kind, np.random.default_rng(seed), face).fake.astype(float)
+
+    for seed in range(8):
+        within, across = (
+            np.abs(fake(gap, seed) - fake(gap + 0.002, seed)).mean() for gap in (0.1, 0.049)
+        )
+        assert max(within, across) < 0.6

@@ -72,3 +72,18 @@ def test_each_does_what_it_is_called(clip: np.ndarray) -> None:
 def test_noise_follows_the_seed(clip: np.ndarray) -> None:
     assert (harmed(clip, "noise", 0) != harmed(clip, "noise", 1)).any()
     assert (harmed(clip, "noise")[0] != harmed(clip, "noise")[2]).any()
+
+
+@pytest.mark.parametrize("key", ["jpeg_50", "scale_1_2", "scale_1_4"])
+def test_a_clip_is_harmed_alike_throughout(clip: np.ndarray, key: str) -> None:
+    for seed in range(6):
+        out = harmed(clip, key, seed)
+        np.testing.assert_array_equal(out[0], out[2])
+
+
+def test_noise_has_the_strength_that_it_is_called_by_and_moves() -> None:
+    grey = np.full((3, 128, 128, 3), 128, np.uint8)
+    out = harmed(grey, "noise").astype(float)
+    assert f"{out[0].std():.0f}" == "11"
+    assert BY_KEY["noise"].name == "noise, sigma 10.8"
+    assert np.abs(out[0] - out[2]).mean() > 5

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -98,3 +99,15 @@ def test_a_still_that_is_none(tmp_path: Path) -> None:
     path.write_text("not a picture")
     with pytest.raises(MediaError):
         clips_of_still(path, ClipSpec())
+
+
+@pytest.mark.parametrize("sampling", ["even", "windows"])
+@pytest.mark.parametrize("count", [3, 4, 5, 7])
+def test_a_few_crops_go_into_one_clip(count: int, sampling: Literal["even", "windows"]) -> None:
+    """Of a video shorter than the clips that it would be spread over."""
+    spec = ClipSpec(frames=12, size_px=32, clips=3, sampling=sampling)
+    slots = [slot * 36 // count for slot in range(count)]
+    made = build_clips([track_of(slots)], spec)
+    assert sum(int(clip.mask.sum()) for clip in made) == count
+    assert len(made) == 1
+    assert (np.diff(made[0].pts_seconds[made[0].mask]) > 0).all()

@@ -208,3 +208,13 @@ def test_sources_stand_by_themselves_and_the_card_names_every_part() -> None:
     assert "Split test, 12 groups, 0 videos not judged" in table
     without = results_of([replace(row, dataset="") for row in rows], calibration, resamples=0)
     assert without["by_source"] == {}
+
+
+def test_a_table_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "test_predictions.csv"
+    write_predictions(path, make_predictions()[0])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1][:12]]))
+    with pytest.raises(InputError) as caught:
+        read_predictions(path)
+    assert caught.value.code == "predictions_unreadable"

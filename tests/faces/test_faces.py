@@ -159,3 +159,14 @@ def test_shrinking_does_not_alias() -> None:
     face = DETECTOR(_portrait(300))[0]
     crop = align(stripes, face, 32, 1.15)
     assert np.abs(crop.astype(int) - 127).max() < 40
+
+
+def test_another_speaker_at_the_same_place_is_another_track() -> None:
+    """As after a cut: A for four frames, B for four, and A again."""
+    speaker = _portrait(90, side=96)
+    other = (255 - speaker[::-1] // 2).astype(np.uint8)
+    tracker = Tracker()
+    face = Face((10, 10, 90, 90), np.zeros((5, 2), np.float32), 0.9)
+    for index, picture in enumerate([speaker] * 4 + [other] * 4 + [speaker] * 4):
+        tracker.update([Crop(picture, 2.0 * index, index, face)])
+    assert [len(track.crops) for track in tracker.tracks()] == [8, 4]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -166,3 +167,25 @@ def test_members_are_found_from_wherever_it_is_written_to(
     monkeypatch.chdir(tmp_path)
     ensemble.write(ensemble.read(Path("both.json")), Path("deeper/fitted.json"))
     assert len(load_model("deeper/fitted.json").metadata["members"]) == 2
+
+
+def test_members_that_look_at_other_clips_are_refused(tmp_path: Path) -> None:
+    for frames in (1, 4, 8):
+        write_blueness(tmp_path / f"{frames}.onnx", name=str(frames), frames=frames)
+    code, hint = code_of(put(tmp_path / "both.json", members=["4.onnx", "8.onnx"]))
+    assert (code, "clip.frames" in hint) == ("model_mismatch", True)
+    for members in (["1.onnx", "4.onnx"], ["4.onnx", "1.onnx"]):
+        model = load_model(put(tmp_path / "both.json", members=members))
+        assert model.spec.frames == model.metadata["clip"]["frames"] == 4
+
+
+def test_what_was_trained_on_is_known_where_the_members_agree() -> None:
+    def told(*configs: dict[str, Any]) -> dict[str, Any]:
+        models = [SimpleNamespace(metadata={"training": {"config": config}}) for config in configs]
+        return ensemble._training(models)  # type: ignore[arg-type]
+
+    seven = {"loop": {"seed": 7, "epochs": 1}, "data": {"val_share": 0.2}}
+    again = {"loop": {"seed": 7, "epochs": 9}, "data": {"val_share": 0.2}}
+    assert told(seven, again) == {"training": {"config": seven}}
+    assert told(seven, {**seven, "loop": {"seed": 8}}) == {}
+    assert told({}, {}) == {}

@@ -1,6 +1,7 @@
 """Opening exported files: what is inside, what is refused; and running them in pieces."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,20 @@ def test_a_device_that_is_not_there(write: Write, monkeypatch: pytest.MonkeyPatc
     assert caught.value.code == "model_device"
     with pytest.raises(ValueError, match="auto, cpu or cuda"):
         load_model(write(), device="abacus")
+
+
+def test_a_gpu_build_without_a_gpu(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is asked for CUDA, and falls back with no more than a word."""
+    built = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(session.ort, "get_available_providers", lambda: built)
+    path = write()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ModelError) as caught:
+            load_model(path, device="cuda")
+        assert caught.value.code == "model_device"
+        assert load_model(path).device == "cpu"
+        assert load_model("unmask-base").sha256 == load_model("unmask-base", device="cpu").sha256
+    assert capsys.readouterr().out == ""

@@ -1,11 +1,13 @@
 import dataclasses
 
 import pytest
+import timm
 import torch
 
 from unmask.config import LossConfig, ModelConfig, OptimConfig
 from unmask.errors import ConfigError
 from unmask.models import PatchTargets, build, build_loss
+from unmask.models import backbone as backbone_module
 from unmask.models.losses import patch_loss
 
 CONFIG = ModelConfig(
@@ -152,3 +154,23 @@ def test_crops_that_do_not_divide_into_patches_are_refused() -> None:
     with pytest.raises(ConfigError, match="multiple") as caught:
         build(CONFIG, 56)
     assert caught.value.hint == "Set clip.size_px=64."
+
+
+def test_a_transformer_without_a_class_token_is_refused() -> None:
+    config = ModelConfig(
+        name="frame", backbone="vit_medium_patch16_reg4_gap_256", weights="random", blocks=1,
+        patch_map=True,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="class token"):
+        build(config, 64)
+
+
+def test_downloaded_weights_do_not_hide_crops_that_do_not_divide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        backbone_module, "_download", lambda name, options: timm.create_model(name, **options)
+    )
+    config = ModelConfig(name="frame", backbone="test_vit", weights="imagenet")
+    with pytest.raises(ConfigError, match="multiple"):
+        build(config, 72)

@@ -179,7 +179,7 @@ def test_no_face_no_number(verdict: Verdict) -> None:
 
 def test_a_file_that_could_not_be_read() -> None:
     text = read(verdict_html(FAILED)).text
-    assert "Could not be read It is cut off. Copy it again. Code: media_damaged" in text
+    assert "Could not be judged It is cut off. Copy it again. Code: media_damaged" in text
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,25 @@ def test_the_date_is_in_utc(verdict: Verdict) -> None:
 )
 def test_a_score_on_the_scale_of_words(score: float, place: float) -> None:
     assert _place(score, (0, 0.6, 0.75, 0.9, 1)) == pytest.approx(place)
+
+
+def test_a_name_that_turns_text_around_is_shown_as_what_it_is(verdict: Verdict) -> None:
+    evil = replace(verdict, input={**verdict.input, "name": "x\u202e4pm.exe\x1b[31m"})
+    page = verdict_html(evil)
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert "x\ufffd4pm.exe" in page
+
+
+def test_the_step_is_that_of_the_frames_that_were_looked_at(verdict: Verdict) -> None:
+    lies = replace(verdict, input={**verdict.input, "duration_seconds": 600.0})
+    (span,) = verdict.coverage["analysed_ranges_seconds"]
+    step = (span[1] - span[0]) / (verdict.coverage["frames_analysed"] - 1)
+    told = f"one about every {step:.{1 if step >= 0.1 else 2}f} s"
+    assert told in read(verdict_html(lies)).text
+
+
+def test_who_hears_the_page_is_told_of_frames_far_apart(verdict: Verdict) -> None:
+    far = replace(verdict.people[0], segments=(Segment(0.0, 90.0, 0.9, 3, 45.0),))
+    page = verdict_html(replace(verdict, people=(far,)))
+    assert "Suspicious from 0:00.0 to 1:30.0, by frames up to 45 s apart." in page

@@ -178,3 +178,18 @@ def test_without_a_face_it_is_the_first_frame_and_without_a_frame_none(tmp_path:
     assert small.mean() == pytest.approx(40, abs=4)
     onlooker.forget()
     assert not onlooker.write_thumbnail(result(people=[]), tmp_path / "other.jpg")
+
+
+def test_what_a_score_cannot_be_read_without_stands_beside_it(tmp_path: Path) -> None:
+    tree = result()
+    tree["coverage"]["partial"] = True
+    tree["warnings"] = [
+        {"code": "several_people", "message": "The highest of 2 decided."},
+        {"code": "hdr_tone_not_mapped", "message": "Colours may be pale."},
+    ]
+    tree["people"][0]["segments"][0]["longest_step_seconds"] = 112.0
+    words = page_of(tmp_path, summary(), tree).words
+    assert "The file is damaged" in words
+    assert "The highest of 2 decided." in words
+    assert "Colours may be pale." not in words
+    assert "frames up to 112 s apart" in words

@@ -160,3 +160,18 @@ def test_content_credentials_are_valid_and_trusted_or_not() -> None:
 
 def test_no_content_credentials_are_no_news() -> None:
     assert credentials(state="none") == credentials(state="not_supported") == ""
+
+
+def test_a_score_and_the_threshold_it_misses_never_read_alike() -> None:
+    weak = replace(
+        JUDGED, label="weak_evidence", score=0.696, interval=(0.69, 0.7), threshold=0.69849,
+        cut_points=(0.86, 0.95), people=(),
+    )  # fmt: skip
+    assert "weak evidence (score 0.696 [0.690, 0.700], threshold 0.698)" in verdict_text(weak)
+    assert "(score 0.6984 [0.6900, 0.7000], threshold 0.6985)" in verdict_text(
+        replace(weak, score=0.6984)
+    )
+    above = replace(weak, score=0.6986, interval=None, label="moderate_evidence")
+    assert "score 0.70, threshold 0.70" in verdict_text(above)
+    high = replace(weak, score=0.9925, interval=None, threshold=0.9941, cut_points=None)
+    assert "score 0.992, threshold 0.994" in verdict_text(replace(high, score=0.9923))

@@ -234,3 +234,18 @@ def test_the_scale_goes_with_the_verdict() -> None:
     verdict = judge(video(track(0, 1.0)), FITTED)
     assert verdict.cut_points == (0.75, 0.9)
     assert verdict.expected_apcer == 0.2
+
+
+def test_the_words_are_those_of_the_people_they_are_said_of() -> None:
+    def text(*logits: float) -> str:
+        return judge(video(*(track(n, logit) for n, logit in enumerate(logits))), FITTED).text
+
+    assert text(4.0, 0.9, -3.0).startswith(
+        "Very strong evidence of face manipulation in 1 of 3 people, less strong in 1 more."
+    )
+    short = judge(video(track(0, 4.0, frames=32), track(1, 4.0, frames=1)), FITTED)
+    assert short.text == "Very strong evidence of face manipulation. For human review."
+    some = judge(
+        video(*(track(n, 4.0, frames=32) for n in (0, 1)), track(2, 0.0, frames=1)), FITTED
+    )
+    assert "in 2 of 2 people who could be judged" in some.text

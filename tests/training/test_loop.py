@@ -343,3 +343,11 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
     assert max(one[::2]) - min(one[::2]) > 100 * 1e-4 * max(one[::2])  # a trace that moves
     for name, value in _weights(tmp_path / "one").items():
         torch.testing.assert_close(_weights(tmp_path / "two")[name], value, atol=2e-4, rtol=1e-3)
+
+
+def test_halves_keep_pairs_together(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = _device_that_holds(3, monkeypatch)
+    fit(tiny_config("loop.epochs=1", "loop.batch_size=6"), store, tmp_path / "run")
+    assert set(seen[:3]) == {2}

@@ -1,5 +1,6 @@
 """A trained model meets videos of another kind: new threshold, same logits."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from unmask.errors import ConfigError, DatasetError, ModelError, StoreError
 from unmask.inference import load_model
 from unmask.models import build, load_checkpoint, save_model
 from unmask.scoring import Calibration
+from unmask.verbs import calibrate as verb
 from unmask.verbs.calibrate import calibrate
 from unmask.verbs.evaluate import score_split
 from unmask.verbs.export import export
@@ -121,3 +123,28 @@ def test_a_condition_that_there_is_not(pth: Path, store: Path) -> None:
 
 def _condition(key: str) -> Condition:
     return next(condition for condition in CONDITIONS if condition.key == key)
+
+
+def test_an_exported_file_is_not_overwritten_by_another_kind(pth: Path, store: Path) -> None:
+    onnx = export(pth)
+    before = onnx.read_bytes()
+    with pytest.raises(ModelError) as caught:
+        calibrate(onnx, [store], out=onnx)
+    assert caught.value.code == "model_suffix"
+    assert onnx.read_bytes() == before
+
+
+def test_people_of_two_folders_are_not_taken_for_each_other(
+    pth: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(store, tmp_path / "other")
+    seen: list[str] = []
+
+    def watch(logits: object, labels: object, groups: list[str]) -> None:
+        seen.extend(groups)
+
+    monkeypatch.setattr(verb, "cross_fit", watch)
+    calibrate(pth, [store, copy])
+    alone = {group.removeprefix(f"{store}:") for group in seen if group.startswith(f"{store}:")}
+    assert len(alone) > 1
+    assert len(set(seen)) == 2 * len(alone)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from unmask import detect as detect_by_name
 from unmask.errors import ModelError
 from unmask.faces import load_detector
 from unmask.inference import load_model
+from unmask.inference.session import OnnxModel
 from unmask.report import as_dict
 from unmask.types import Face, Verdict
 from unmask.verbs.detect import detect, detect_many
@@ -369,3 +371,38 @@ def test_an_error_does_not_tell_where_the_file_lay(tmp_path: Path, model: Path) 
         verdict = detect(folder / name, model=model)
         assert "alice" not in json.dumps(as_dict(verdict))
         assert name in verdict.text
+
+
+def test_a_model_that_gives_no_number_judges_nothing(
+    portrait: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = OnnxModel.logits_and_features
+
+    def broken(*args: Any) -> Any:
+        frames, clips, features = given(*args)
+        return frames, clips * np.nan, features
+
+    monkeypatch.setattr(OnnxModel, "logits_and_features", broken)
+    verdict = detect(portrait, model=model)
+    tree = checked(verdict)
+    assert (tree["status"], tree["verdict"]["score"]) == ("failed", None)
+    assert tree["error"]["code"] == "model_not_finite"
+
+
+def test_sound_that_goes_on_makes_no_video_longer(portrait: Path, tmp_path: Path) -> None:
+    sound = make_media.write_audio(tmp_path / "sound.m4a", seconds=30)
+    path = tmp_path / "both.mkv"
+    with (
+        av.open(str(portrait)) as pictures,
+        av.open(str(sound)) as heard,
+        av.open(str(path), "w") as sink,
+    ):
+        sources = pictures.streams.video[0], heard.streams.audio[0]
+        for source, target in [(one, sink.add_stream_from_template(one)) for one in sources]:
+            for packet in source.container.demux(source):
+                if packet.dts is not None:
+                    packet.stream = target
+                    sink.mux(packet)
+    model = write_blueness(tmp_path / "blue.onnx")
+    whole, both = (detect(file, model=model).input["duration_seconds"] for file in (portrait, path))
+    assert both == pytest.approx(whole, abs=0.1)

@@ -14,6 +14,7 @@ from unmask.config import ClipSpec, LoopConfig, LossConfig, ModelConfig, TrainCo
 from unmask.errors import ModelError
 from unmask.inference import load_model
 from unmask.inference.precision import Precision
+from unmask.inference.session import OnnxModel
 from unmask.models import Detector, build, load_checkpoint, load_detector, save_model
 from unmask.verbs import export as verb
 from unmask.verbs.export import export
@@ -123,10 +124,10 @@ def test_a_model_that_disagrees_is_not_written(
     run = write_run(tmp_path, smallest)
     checked = verb.parity
 
-    def disturbed(detector: Detector, path: Path) -> float:
+    def disturbed(detector: Detector, path: Path, *, patches: bool) -> float:
         with torch.no_grad():
             detector.get_parameter("classifier.bias").add_(0.01)
-        return checked(detector, path)
+        return checked(detector, path, patches=patches)
 
     monkeypatch.setattr(verb, "parity", disturbed)
     with pytest.raises(ModelError) as caught:
@@ -210,3 +211,26 @@ def test_an_exported_file_is_not_exported_onto_itself(tmp_path: Path) -> None:
     assert caught.value.code == "model_exported"
     assert file.read_bytes() == content
     assert export(file, tmp_path / "half.onnx", precision="fp16").stat().st_size < len(content)
+
+
+def test_what_is_written_is_called_what_it_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", FRAME)
+    pth = run / "models" / "best_model.pth"
+    before = pth.read_bytes()
+    for out in (pth, tmp_path / "model.json"):
+        with pytest.raises(ModelError) as caught:
+            export(run, out)
+        assert caught.value.code == "model_suffix"
+        assert ".onnx" in caught.value.hint
+    assert pth.read_bytes() == before
+
+
+def test_a_map_that_disagrees_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "run", CONVOLUTIONAL)
+    given = OnnxModel.patch_logits
+    monkeypatch.setattr(OnnxModel, "patch_logits", lambda *args: given(*args) + 1)
+    with pytest.raises(ModelError) as caught:
+        export(run)
+    assert caught.value.code == "model_parity"

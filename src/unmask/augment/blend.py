@@ -117,7 +117,7 @@ def _self_blend(
     rng: np.random.Generator, face: FaceCrop, donor: FaceCrop | None, moment: Moment
 ) -> Forgery:
     side = len(face.image)
-    shape = _pick(
+    shape = pick(
         rng, face=0.24, brows_to_chin=0.3, inner=0.18, lower=0.1, mouth=0.1, eyes_nose=0.08
     )
     mask = face_mask(face.points, side, shape, rng, phase=moment.phase)
@@ -145,7 +145,7 @@ def _swap(
 ) -> Forgery:
     if donor is None:
         raise ValueError("a swap needs a donor")
-    shape = _pick(rng, face=0.25, brows_to_chin=0.5, inner=0.25)
+    shape = pick(rng, face=0.25, brows_to_chin=0.5, inner=0.25)
     follow = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else rng.uniform(0, 0.3)
     if shape == "face" and not _holds(donor, OVAL):
         shape = "brows_to_chin"  # a tight donor has no forehead to give
@@ -164,7 +164,7 @@ def _reenact(
     rng: np.random.Generator, face: FaceCrop, donor: FaceCrop | None, moment: Moment
 ) -> Forgery:
     side = len(face.image)
-    shape = _pick(rng, face=0.2, brows_to_chin=0.55, inner=0.25)
+    shape = pick(rng, face=0.2, brows_to_chin=0.55, inner=0.25)
     mask = face_mask(face.points, side, shape, rng, feather=(0.004, 0.04), phase=moment.phase)
     moved = express(face.points, rng, phase=moment.phase)
     source = warp(face.image, landmark_flow(face.points, moved, side, 0.026 * side))
@@ -178,7 +178,7 @@ def _mouth(
     rng: np.random.Generator, face: FaceCrop, donor: FaceCrop | None, moment: Moment
 ) -> Forgery:
     side = len(face.image)
-    shape = _pick(rng, mouth=0.4, lower=0.6)
+    shape = pick(rng, mouth=0.4, lower=0.6)
     mask = face_mask(face.points, side, shape, rng, feather=(0.006, 0.045), phase=moment.phase)
     if donor is None or rng.random() < 0.35:
         moved = express(face.points, rng, mouth_only=True, phase=moment.phase)
@@ -195,7 +195,7 @@ def _rerender(
     rng: np.random.Generator, face: FaceCrop, donor: FaceCrop | None, moment: Moment
 ) -> Forgery:
     side = len(face.image)
-    shape = _pick(rng, face=0.25, brows_to_chin=0.35, inner=0.2, box=0.2)
+    shape = pick(rng, face=0.25, brows_to_chin=0.35, inner=0.2, box=0.2)
     mask = face_mask(face.points, side, shape, rng, feather=(0.004, 0.05), phase=moment.phase)
     flow = random_flow(rng, side, rng.uniform(0.003, 0.014) * side, 5, moment.phase)
     source = warp(face.image, flow)
@@ -270,9 +270,11 @@ def _paste(target: UInt8Array, source: UInt8Array, mask: FloatArray, moment: Mom
     return Forgery(target, fake, mask)
 
 
-def _pick(rng: np.random.Generator, **weights: float) -> str:
-    at = np.searchsorted(np.cumsum(list(weights.values())), rng.random() * sum(weights.values()))
-    return list(weights)[min(int(at), len(weights) - 1)]
+def pick(rng: np.random.Generator, **weights: float) -> str:
+    """One of the names, as often as its weight says; never one without any."""
+    bounds = np.cumsum(list(weights.values()))
+    at = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
+    return list(weights)[min(at, len(weights) - 1)]
 
 
 def _ratio(rng: np.random.Generator, *choices: float) -> np.float32:

@@ -1,7 +1,7 @@
 """Named harms of a fixed strength, to measure how well a detector stands them.
 
-They are those of training (`unmask.augment.degrade`) without their chance: every clip suffers the
-same, and only what has to be random (noise, the shift within a group of pictures) is seeded.
+They are those of training (`unmask.augment.degrade`) at one strength. What a coder leaves open
+(chroma, the way of scaling, shifts within a group of pictures) and noise are drawn for each clip.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from unmask.augment.degrade import Degradation, DegradeConfig
+from unmask.augment.degrade import GRAIN_GAIN, Degradation, DegradeConfig
 from unmask.augment.opencv import cv2
 from unmask.types import BoolArray, UInt8Array
 
-_Harm = Callable[[UInt8Array, np.random.Generator], UInt8Array]
+_Frames = list[UInt8Array]
+_Harm = Callable[[_Frames, np.random.Generator], _Frames]
 
 BLUR_SHARE = 0.015  # of the crop's side
-NOISE_SIGMA = 10.0  # of 255
+NOISE_SIGMA = 10.0  # of 255, before the grain's colours are mixed
 DARK, BRIGHT = 0.5, 1.5  # times the light
 
 
@@ -39,11 +40,12 @@ class Condition:
         Args:
             frames: ``(T, S, S, 3)`` RGB uint8.
             mask: ``(T,)``: the crops that are there; the others stay as they are.
-            seed: of whatever is random; every crop draws its own.
+            seed: of whatever is random.
         """
-        out = np.array(frames)
-        for t in np.flatnonzero(mask):
-            out[t] = self.harm(out[t], np.random.default_rng((seed, int(t))))
+        out, there = np.array(frames), np.flatnonzero(mask)
+        if len(there):
+            rng = np.random.default_rng((seed, int(there[0])))
+            out[there] = self.harm(list(out[there]), rng)
         return out
 
 
@@ -51,21 +53,27 @@ def _coded(**settings: Any) -> _Harm:
     """The part of `Degradation` that ``settings`` turn on, with certainty."""
     config = replace(DegradeConfig.off(), **settings)
 
-    def harm(crop: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-        return Degradation(config, rng, crop.shape[0])([[crop]])[0][0]
+    def harm(crops: _Frames, rng: np.random.Generator) -> _Frames:
+        degrade = Degradation(config, rng, crops[0].shape[0])
+        if config.h264:  # crops lie far apart in time: each is coded with near copies of its own
+            return [degrade([[crop]])[0][0] for crop in crops]
+        return degrade([crops])[0]
 
     return harm
 
 
-def _blur(crop: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    return np.asarray(cv2.GaussianBlur(crop, (0, 0), BLUR_SHARE * crop.shape[0]), np.uint8)
+def _blur(crops: _Frames, rng: np.random.Generator) -> _Frames:
+    sigma = BLUR_SHARE * crops[0].shape[0]
+    return [np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), np.uint8) for crop in crops]
 
 
 def _light(gain: float) -> _Harm:
-    return lambda crop, rng: np.asarray(cv2.convertScaleAbs(crop, alpha=gain), np.uint8)
+    return lambda crops, rng: [
+        np.asarray(cv2.convertScaleAbs(crop, alpha=gain), np.uint8) for crop in crops
+    ]
 
 
-AS_IT_IS = Condition("none", "as it is", lambda crop, rng: crop)
+AS_IT_IS = Condition("none", "as it is", lambda crops, rng: crops)
 
 CONDITIONS: tuple[Condition, ...] = (
     *(
@@ -81,7 +89,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("blur", f"blur, {BLUR_SHARE:.1%} of the side", _blur),
     Condition(
         "noise",
-        f"noise, sigma {NOISE_SIGMA:.0f}",
+        f"noise, sigma {GRAIN_GAIN * NOISE_SIGMA:.1f}",
         _coded(noise=1.0, noise_sigma=(NOISE_SIGMA, NOISE_SIGMA)),
     ),
     Condition("darker", f"darker, {DARK:g} times the light", _light(DARK)),

@@ -7,6 +7,7 @@ only: it runs in data workers, before anything reaches the training device.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import partial
@@ -66,6 +67,10 @@ class DegradeConfig:
             scale=(0.22, 0.6), jpeg_quality=(15, 50), h264_crf=(28, 41),
         )  # fmt: skip
 
+
+_COLOUR_GRAIN = 0.4
+GRAIN_GAIN = math.hypot(1, _COLOUR_GRAIN)
+"""Times ``noise_sigma``, what the noise of a channel comes to."""
 
 # Only where they can happen, so that the draws of everything else stay what they were.
 _DRAWN_LAST = ("low_light", "light")
@@ -137,7 +142,7 @@ class Degradation:
         side, grain = self.size_px, self.size_px + 32
         # One grain picture, mostly luma, read at a random place for every frame.
         luma = rng.standard_normal((grain, grain), np.float32)
-        colour = [luma + np.roll(0.4 * luma, 7 + 5 * c, (0, 1)) for c in range(3)]
+        colour = [luma + np.roll(_COLOUR_GRAIN * luma, 7 + 5 * c, (0, 1)) for c in range(3)]
         grains = cv2.convertScaleAbs(cv2.merge(colour), alpha=self.noise, beta=128)
         corners = rng.integers(0, 33, (frames, 2))
         return [grains[y : y + side, x : x + side] for y, x in corners]

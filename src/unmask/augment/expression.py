@@ -63,7 +63,13 @@ def mouth_interior(
     tint, teeth = rng.uniform(0.2, 0.55), rng.random()
     width = float(np.hypot(*(after[_CORNERS[1]] - after[_CORNERS[0]])))
     gap = [float(np.hypot(*(shape[14] - shape[13]))) for shape in (before, after)]
-    if width < 8 or gap[0] > 0.12 * width or gap[1] < gap[0] + 0.08 * width:
+    if width < 8:
+        return image
+    # It fades in as the mouth opens: over the frames of a clip nothing flips.
+    was_shut = 2 - gap[0] / (0.08 * width)
+    opens = (gap[1] - gap[0]) / (0.08 * width) - 0.5
+    shown = np.float32(np.clip(was_shut, 0, 1) * np.clip(opens, 0, 1))
+    if shown == 0:
         return image
     inside = np.zeros(image.shape[:2], np.uint8)
     lips = np.round(after[list(INNER_LIPS)] * 16).astype(np.int32)
@@ -77,7 +83,8 @@ def mouth_interior(
         bright = tuple(float(v) for v in np.clip(skin * 1.15 + 25, 60, 235))
         cv2.ellipse(paint, np.round(middle).astype(int).tolist(), axes, 0, 0, 360, bright, -1)
     paint = cv2.GaussianBlur(paint, (0, 0), max(0.6, 0.04 * width))
-    weight = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.02 * width)).astype(np.float32) / 255
+    weight = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.02 * width)).astype(np.float32)
+    weight *= shown / 255
     out: UInt8Array = cv2.blendLinear(paint, image, weight, 1 - weight)
     return out
 
@@ -96,11 +103,10 @@ def _mouth(face: FloatArray, rng: np.random.Generator) -> FloatArray:
     if not on[:3].any():
         on[0] = True
     # The jaw: open by up to a sixth of the eyes' distance, or close what is open.
-    jaw = (
-        rng.uniform(0.03, 0.14)
-        if gap < 0.05 or rng.random() < 0.4
-        else -rng.uniform(0.5, 0.95) * gap
-    )
+    # All is drawn whatever the gap is, and nothing jumps with it: a clip stays one forgery.
+    opens, wide, closed = rng.random() < 0.4, rng.uniform(0.03, 0.14), rng.uniform(0.5, 0.95)
+    closing = 0.0 if opens else min(1.0, max(0.0, (gap - 0.03) / 0.04))
+    jaw = (1 - closing) * wide - closing * closed * gap
     chin = max(0.2, float(face[_CHIN, 1] - middle[1]))
     drop = np.clip(y / (0.35 * chin), 0, 1) * np.exp(-0.5 * (x / 0.42) ** 2)
     arch = np.clip(1 - (x / half) ** 2, 0, 1)

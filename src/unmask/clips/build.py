@@ -47,6 +47,8 @@ class VideoClips:
     warnings: tuple[Warn, ...]
     decoder: Literal["cpu", "cuda"] = "cpu"
     """Where its pictures were decoded."""
+    seconds: float | None = None
+    """How long the video lasts by the times of its pictures; None for a still."""
 
 
 def build_clips(tracks: Sequence[Track], spec: ClipSpec) -> list[Clip]:
@@ -54,22 +56,30 @@ def build_clips(tracks: Sequence[Track], spec: ClipSpec) -> list[Clip]:
 
     `Crop.frame_index` is the slot s of `unmask.media.sample`: with ``even`` sampling clip
     ``s % clips``, position ``s // clips``; with ``windows`` clip ``s // frames``, position
-    ``s % frames``. A clip with crops in less than a quarter of its slots is dropped.
+    ``s % frames``. A clip with crops in less than a quarter of its slots is dropped, unless all
+    crops of the track fit into one: so few are put together, in order of time.
     """
-    clips = []
+    clips, enough = [], max(1, spec.frames // 4)
     for track in tracks:
-        owned: list[dict[int, Crop]] = [{} for _ in range(spec.clips)]
-        for crop in track.crops:
-            if spec.sampling == "even":
-                position, clip = divmod(crop.frame_index, spec.clips)
-            else:
-                clip, position = divmod(crop.frame_index, spec.frames)
-            owned[clip][position] = crop
-        enough = max(1, spec.frames // 4)
+        owned = _by_clip(track, spec)
+        if len(track.crops) <= spec.frames and any(0 < len(crops) < enough for crops in owned):
+            owned = [dict(enumerate(track.crops))]
         clips += [
             _clip(crops, spec.frames, track.track_id) for crops in owned if len(crops) >= enough
         ]
     return clips
+
+
+def _by_clip(track: Track, spec: ClipSpec) -> list[dict[int, Crop]]:
+    """The track's crops by position, for each clip."""
+    owned: list[dict[int, Crop]] = [{} for _ in range(spec.clips)]
+    for crop in track.crops:
+        if spec.sampling == "even":
+            position, clip = divmod(crop.frame_index, spec.clips)
+        else:
+            clip, position = divmod(crop.frame_index, spec.frames)
+        owned[clip][position] = crop
+    return owned
 
 
 def clips_of_video(
@@ -114,6 +124,7 @@ def cut_clips(
         tracks=len(extraction.tracks),
         warnings=coverage.warnings + extraction.warnings,
         decoder=decoder,
+        seconds=video.timeline.end_seconds,
     )
 
 

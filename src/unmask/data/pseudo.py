@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.augment.blend import ALIGN_POINTS, KINDS, STILL, FaceCrop, Forgery, forge
+from unmask.augment.blend import ALIGN_POINTS, KINDS, STILL, FaceCrop, Forgery, forge, pick
 from unmask.augment.degrade import Degradation, DegradeConfig
 from unmask.augment.opencv import cv2
 from unmask.config import PairsConfig
@@ -155,7 +155,7 @@ class PairSource:
             row: the authentic face, or None to draw one.
             kind: one of `KIND_NAMES`, or None to draw one.
         """
-        kind = kind or _draw(rng, self.kinds)
+        kind = kind or pick(rng, **self.kinds)
         config = self.config
         if kind == DATASET:
             clips = self._dataset_pair(rng, row)
@@ -163,7 +163,7 @@ class PairSource:
             authentic, fake = clips[0]
         else:
             if row is None:
-                rows = self._rows[_draw(rng, {n: config.sources[n] for n in self._rows})]
+                rows = self._rows[pick(rng, **{n: config.sources[n] for n in self._rows})]
                 row = int(rows[rng.integers(len(rows))])
             forged = self._forge(rng, row, kind)
             authentic, fake = [f.authentic for f in forged], [f.fake for f in forged]
@@ -308,9 +308,3 @@ def _patches(mask: FloatArray, cells: int) -> FloatArray:
     share = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
     edge = cv2.resize(4 * full * (1 - full), size, interpolation=cv2.INTER_AREA)
     return np.stack([share, np.clip(1.5 * edge, 0, 1)])
-
-
-def _draw(rng: np.random.Generator, weights: dict[str, float]) -> str:
-    bounds = np.cumsum(list(weights.values()))
-    at = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
-    return list(weights)[min(at, len(weights) - 1)]

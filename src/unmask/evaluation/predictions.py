@@ -128,7 +128,7 @@ def read_predictions(path: Path) -> tuple[Prediction, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return tuple(_row(values) for values in csv.DictReader(file))
-    except (OSError, KeyError, ValueError, csv.Error) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read as predictions: {error}.",
             code="predictions_unreadable",

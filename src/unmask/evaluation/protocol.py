@@ -180,7 +180,7 @@ def card_metrics(results: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, part in rows:
-        figures = (_shown(part[measure]) for measure in ("auc_roc", "bpcer", "apcer"))
+        figures = (Estimate(**part[measure]).text for measure in ("auc_roc", "bpcer", "apcer"))
         cells = (name, str(part["authentic"]), str(part["manipulated"]), *figures)
         lines.append(f"| {' | '.join(cells)} |")
     not_judged = counts["videos"] - counts["judged"]
@@ -191,11 +191,3 @@ def card_metrics(results: Mapping[str, Any]) -> str:
         "Methods stand against all authentic videos.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _shown(estimate: Mapping[str, float | None]) -> str:
-    if estimate["value"] is None:
-        return "not defined"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

@@ -85,7 +85,7 @@ def robustness_markdown(rows: Sequence[RobustnessRow]) -> str:
     """A table for people, with what it was measured on under it."""
     lines = ["| condition | AUC | BPCER | APCER | left out by the guard |", "|---|---|---|---|---|"]
     lines += [
-        f"| {row.name} | {_figure(row.auc_roc)} | {_percent(row.bpcer)} | {_percent(row.apcer)} | "
+        f"| {row.name} | {row.auc_roc.text} | {_percent(row.bpcer)} | {_percent(row.apcer)} | "
         f"{row.left_out_share:.0%} |"
         for row in rows
     ]
@@ -112,20 +112,12 @@ def robustness_text(tree: Mapping[str, Any]) -> str:
     for row in tree["conditions"]:
         auc, bpcer, apcer = (Estimate(**row[measure]) for measure in _MEASURES)
         share = f"{row['left_out_share']:.0%}"
-        rows.append((row["name"], _figure(auc), _percent(bpcer), _percent(apcer), share))
+        rows.append((row["name"], auc.text, _percent(bpcer), _percent(apcer), share))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def _figure(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "not defined"
-    if estimate.low is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -18,7 +18,6 @@ class Extraction:
 
     tracks: tuple[Track, ...]
     """At most ``spec.max_faces``, the most prominent first."""
-    frames_seen: int
     frames_with_face: int
     """Frames with a face of at least ``spec.min_face_px`` whose eyes, nose and mouth are in it, and
     which is no false alarm (`unmask.faces.track.Tracker.tracks`)."""
@@ -31,13 +30,12 @@ class Gathering:
     def __init__(self, spec: ClipSpec) -> None:
         self._spec = spec
         self._tracker = Tracker()
-        self._seen = self._small = self._cut = 0
+        self._small = self._cut = 0
 
     def choose(self, found: Sequence[Face], width_px: int, height_px: int) -> list[Face]:
         """Of the faces found in the next frame, those to be cut out; the others are counted."""
         whole = [face for face in found if _is_whole(face, width_px, height_px)]
         faces = [face for face in whole if face.size_px >= self._spec.min_face_px]
-        self._seen += 1
         self._cut += len(found) - len(whole)
         self._small += len(whole) - len(faces)
         return faces
@@ -69,7 +67,7 @@ class Gathering:
         if further := [t for t in others if len(t.crops) >= len(kept[0].crops) / 4]:
             text = f"Not judged: people beyond the {len(kept)} most prominent ({len(further)})."
             warnings.append(Warn("people_left_out", text))
-        return Extraction(kept, self._seen, len(with_face), tuple(warnings))
+        return Extraction(kept, len(with_face), tuple(warnings))
 
 
 def extract(frames: Iterable[Frame], spec: ClipSpec, detector: FaceDetector) -> Extraction:

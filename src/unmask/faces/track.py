@@ -11,7 +11,9 @@ from unmask.types import Crop, Face, FloatArray, Track, UInt8Array
 
 NEAR_SIZES = 1.2  # how far a face may move between two sampled frames, in its own sizes
 SIZE_RATIO = 2.0  # how much it may grow or shrink meanwhile
-ALIKE_NEARBY = 0.1  # least correlation of looks where the place fits
+# Least correlation of looks where the place fits: after a cut it may be another speaker. Measured:
+# of pairs of strangers 15 % are more alike; one face, up to six seconds later, was never less.
+ALIKE_NEARBY = 0.4
 ALIKE_ANYWHERE = 0.75  # ... and where it does not: after a cut, a gap, a fast move
 LOOKS_MEMORY = 0.7  # how slowly a track's looks follow the newest crop
 LOOKS_SIDE = 16

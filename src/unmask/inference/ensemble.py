@@ -154,15 +154,20 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
     Raises:
         ModelError: ``model_mismatch``: they look at different crops.
     """
-    first = members[0]
+    first, longest = members[0], max(members, key=lambda member: member.spec.frames)
     crops = {(member.spec.size_px, member.spec.margin) for member in members}
-    if len(crops) > 1:
+    # Whoever judges single frames may judge those of a clip.
+    clips = {(m.spec.frames, m.spec.sampling) for m in members if m.spec.frames > 1}
+    if len(crops) > 1 or len(clips) > 1:
+        looks = (
+            f"{m.name} {m.spec.size_px} px, margin {m.spec.margin}, {m.spec.frames} frames "
+            f"{m.spec.sampling}"
+            for m in members
+        )
         raise ModelError(
-            f"The members of '{record.path.name}' look at different crops: "
-            + ", ".join(f"{m.name} {m.spec.size_px} px, margin {m.spec.margin}" for m in members)
-            + ".",
+            f"The members of '{record.path.name}' look at different crops: {'; '.join(looks)}.",
             code="model_mismatch",
-            hint="Members need the same clip.size_px and clip.margin.",
+            hint="Members need the same clip.size_px, clip.margin, clip.frames and clip.sampling.",
         )
     digest = hashlib.sha256(record.path.read_bytes())
     for member in members:
@@ -172,7 +177,7 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
         "format_version": FORMAT_VERSION,
         "name": record.name,
         "version": record.version,
-        "clip": dataclasses.asdict(first.spec),
+        "clip": dataclasses.asdict(longest.spec),
         "model": {"name": "ensemble"},
         "members": [
             {
@@ -185,18 +190,27 @@ def join(record: Record, members: Sequence[Model]) -> Ensemble:
         ],
         "calibration": record.calibration,
         "limitations": list(limits),
+        **_training(members),
     }
     return Ensemble(
         name=record.name,
         version=record.version,
         sha256=digest.hexdigest(),
-        spec=first.spec,
+        spec=longest.spec,
         calibration=record.calibration,
         metadata=about,
         device=first.device,
         threads=first.threads,
         members=tuple(members),
     )
+
+
+def _training(members: Sequence[Model]) -> dict[str, Any]:
+    """What tells which videos of a folder were trained on, where all members agree on it."""
+    configs = [m.metadata.get("training", {}).get("config", {}) for m in members]
+    splits = [(c.get("loop", {}).get("seed"), c.get("data")) for c in configs]
+    alike = all(split == splits[0] for split in splits)
+    return {"training": {"config": configs[0]}} if alike and configs[0] else {}
 
 
 def _member(path: Path, entry: Any) -> Member:

@@ -31,12 +31,15 @@ def load_model(model: str | Path, *, threads: int | None = None, device: str = "
     # A GPU multiplies floats faster than it quantises.
     path = _locate(model, in_float=runs_on_gpu(device))
     if path.suffix != ensemble.SUFFIX:
-        return open_onnx(path, threads, device)
+        opened = open_onnx(path, threads, device)
+        if opened.device == "cpu" and runs_on_gpu(device):  # there is none after all
+            return load_model(model, threads=threads, device="cpu")
+        return opened
     record = ensemble.read(path)
     members = []
     for member in record.members:
-        opened = load_model(member.model, threads=threads, device=device)
-        members.append(Mirrored.of(opened) if member.mirrored else opened)
+        loaded = load_model(member.model, threads=threads, device=device)
+        members.append(Mirrored.of(loaded) if member.mirrored else loaded)
     return ensemble.join(record, members)
 
 

@@ -95,7 +95,7 @@ def open_onnx(path: Path, threads: int, device: str) -> OnnxModel:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(content, options, providers=providers(device))
+        session = _open(content, options, device)
     except _UNREADABLE as error:
         raise foreign(path, "ONNX Runtime cannot read it") from error
     about = _about(path, session)
@@ -115,8 +115,30 @@ def open_onnx(path: Path, threads: int, device: str) -> OnnxModel:
         raise foreign(path, f"its description lacks or garbles {error}") from error
 
 
+def _open(content: bytes, options: ort.SessionOptions, device: str) -> ort.InferenceSession:
+    """A session where ``device`` says. An ONNX Runtime built for GPUs may find none that works: it
+    falls back by itself, and writes so on standard output, unless it is told not to."""
+    wanted = providers(device)
+    try:
+        session = ort.InferenceSession(content, options, providers=wanted, enable_fallback=0)
+    except (RuntimeError, ValueError):
+        if device == "cuda":
+            raise _no_gpu("ONNX Runtime cannot use a GPU here.") from None
+        if _DEVICES[wanted[0]] == "cpu":
+            raise
+        return _open(content, options, "cpu")
+    if device == "cuda" and session.get_providers()[0] != wanted[0]:
+        raise _no_gpu("ONNX Runtime cannot use a GPU here.")
+    return session
+
+
+def _no_gpu(message: str) -> ModelError:
+    hint = "Run: pip install onnxruntime-gpu, with a driver that fits it; or take device 'cpu'."
+    return ModelError(message, code="model_device", hint=hint)
+
+
 def runs_on_gpu(device: str) -> bool:
-    """Whether `open_onnx` would use a GPU for this device."""
+    """Whether `open_onnx` would try a GPU for this device; what it opened says if it has one."""
     return _DEVICES[providers(device)[0]] == "cuda"
 
 
@@ -146,11 +168,7 @@ def providers(device: str) -> list[str]:
         raise ValueError(f"device must be auto, cpu or cuda, got {device!r}")
     gpu = "CUDAExecutionProvider" in ort.get_available_providers()
     if device == "cuda" and not gpu:
-        raise ModelError(
-            "This ONNX Runtime has no CUDA.",
-            code="model_device",
-            hint="Run: pip install onnxruntime-gpu",
-        )
+        raise _no_gpu("This ONNX Runtime has no CUDA.")
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     return both if gpu and device != "cpu" else both[1:]
 

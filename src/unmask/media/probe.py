@@ -46,6 +46,7 @@ class MediaInfo:
     mirrored: bool
     """Whether the stored picture is flipped left-right before that turn."""
     duration_seconds_from_header: float | None
+    """Of the video; None where the header tells only how long it lasts with the sound."""
     frame_rate_from_header: float | None
     """Mean pictures a second."""
     frames_from_header: int | None
@@ -127,7 +128,9 @@ def _first_picture(path: Path, packets: Iterator[Packet[VideoStream]]) -> VideoF
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
 
 
 def _shape_warnings(stream: VideoStream) -> tuple[Warn, ...]:

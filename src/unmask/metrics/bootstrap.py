@@ -49,6 +49,15 @@ class Estimate:
     low: float | None
     high: float | None
 
+    @property
+    def text(self) -> str:
+        """``0.927 [0.902, 0.946]``."""
+        if self.value is None:
+            return "not defined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def summarize(
     labels: ArrayLike,

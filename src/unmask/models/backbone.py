@@ -90,7 +90,7 @@ class Backbone(nn.Module):
             shape = _map_shape(network, self.size_px)
             if len(shape) == 4 and shape[1] == network.num_features and shape[2] == shape[3]:
                 return shape[3]
-        elif network.num_prefix_tokens:
+        elif network.cls_token is not None:
             return int(network.patch_embed.grid_size[0])
         raise ConfigError(
             "'model.patch_map' needs a vision transformer with a class token or a convolutional "
@@ -151,8 +151,9 @@ def _create(config: ModelConfig, size_px: int) -> Any:
         options["img_size"] = size_px
     try:
         if config.weights == "imagenet":
-            return _download(config.backbone, options)
-        network = timm.create_model(config.backbone, pretrained=False, **options)
+            network = _download(config.backbone, options)
+        else:
+            network = timm.create_model(config.backbone, pretrained=False, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(
             f"'{config.backbone}' cannot be built for crops of {size_px} px "

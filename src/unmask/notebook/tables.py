@@ -205,7 +205,7 @@ def measures_table(labels: Sequence[int], logits: Sequence[float], title: str) -
 def results_table(results: Mapping[str, Any]) -> Table:
     """The headline of ``experiment_results.json``: video and frame level, with intervals."""
     rows = tuple(
-        (words, _estimate(results["video"][name]), _estimate(results["frame"][name]))
+        (words, *(metrics.Estimate(**results[level][name]).text for level in ("video", "frame")))
         for name, words in _MEASURES.items()
         if name in results["video"]
     )
@@ -239,9 +239,3 @@ def hardest_table(predictions: Path, count: int = 5) -> Table:
 
 def _word(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.3f}"
-
-
-def _estimate(estimate: Mapping[str, float | None]) -> str:
-    if estimate["low"] is None or estimate["high"] is None:
-        return _word(estimate["value"])
-    return f"{_word(estimate['value'])} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

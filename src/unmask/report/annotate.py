@@ -19,7 +19,7 @@ from unmask.media.write import open_writer
 from unmask.progress import Progress
 from unmask.report.motion import Motion
 from unmask.report.strip import Canvas, Strip
-from unmask.types import Verdict, Warn
+from unmask.types import STRETCH_STEP_SECONDS, Verdict, Warn
 
 MAX_SECONDS = 3600.0
 """Longer videos are refused: an hour of 1080p at 25 frames/s asks for 100 minutes of one core."""
@@ -27,7 +27,6 @@ LONGEST_PX = 1920
 """Larger pictures are shrunk to this longer side."""
 NARROWEST_PX = 480
 """Smaller pictures are enlarged to this width, so that words can be read."""
-SPARSE_SECONDS = 2.0
 
 
 def write_annotated(
@@ -123,10 +122,10 @@ def _sparse(verdict: Verdict) -> tuple[Warn, ...]:
         for person in verdict.people
         if len(person.frames_detail) > 1
     ]
-    if not steps or min(steps) <= SPARSE_SECONDS:
+    if not steps or min(steps) <= STRETCH_STEP_SECONDS:
         return ()
     message = (
-        f"Frames were looked at {min(steps):.0f} s apart, so boxes show only now and then; "
-        "look at more with --frames."
+        f"Frames in which a face was found lie {min(steps):.0f} s apart, so boxes show only now "
+        "and then; look at more with --frames."
     )
     return (Warn("boxes_sparse", message),)

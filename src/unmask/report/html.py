@@ -14,13 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from unmask.faces import FaceDetector
-from unmask.files import write_text
+from unmask.files import printable, write_text
 from unmask.inference import Model
 from unmask.media import Limits
 from unmask.report.json import as_dict, verdict_json
 from unmask.report.keyframes import KeyFrame, key_frames
-from unmask.report.text import WORDS, short_score
+from unmask.report.text import WORDS, score_digits, short_score
 from unmask.report.timeline import Track, clock, span_seconds, ticks, track
+from unmask.scoring.segments import longest_gap_seconds
 from unmask.types import STRETCH_STEP_SECONDS, Verdict
 
 _ZONES = ("weak_evidence", "moderate_evidence", "strong_evidence", "very_strong_evidence")
@@ -75,22 +76,23 @@ def verdict_html(
         made_at: the time printed on it; now by default.
     """
     end = span_seconds(verdict)
-    threshold = verdict.threshold
+    threshold, step = verdict.threshold, _step_seconds(verdict)
     return _template().render(
         v=as_dict(verdict),
         words=WORDS,
+        digits=score_digits(verdict),
         made_at=(made_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         still="single_picture" in [warn.code for warn in verdict.warnings],
         rows=_rows(verdict, frames, end),
         frames=frames,
         ticks=ticks(end),
-        end_seconds=end,
         pins=[(frame.number, 100 * frame.time_seconds / end if end else 50.0) for frame in frames],
         threshold_y=None if threshold is None else 100 - 100 * threshold,
         scale=_scale(verdict),
         zones=_ZONES,
         far_apart_seconds=STRETCH_STEP_SECONDS,
-        step_seconds=_step_seconds(verdict),
+        step_seconds=step,
+        gap_seconds=longest_gap_seconds(step or 0.0),
         json_uri=Markup("data:application/json;base64,") + _base64(verdict_json(verdict).encode()),
     )
 
@@ -143,10 +145,11 @@ def _place(score: float, bounds: Sequence[float]) -> float:
 
 
 def _step_seconds(verdict: Verdict) -> float | None:
-    """Usual time between two frames that were looked at."""
-    analysed = verdict.coverage.get("frames_analysed", 0)
-    end = span_seconds(verdict)
-    return end / analysed if analysed > 1 and end > 0 else None
+    """Mean time between two neighbouring frames that were looked at."""
+    spans = verdict.coverage.get("analysed_ranges_seconds", ())
+    steps = verdict.coverage.get("frames_analysed", 0) - len(spans)
+    looked = sum(end - start for start, end in spans)
+    return looked / steps if steps > 0 and looked > 0 else None
 
 
 @cache
@@ -157,6 +160,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters |= {
         "clock": clock,
@@ -171,12 +175,12 @@ def _template() -> Template:
     return environment.get_template("verdict.html")
 
 
-def _score(value: float | None) -> str:
-    return short_score(value).replace(">", "over").replace("<", "under")
+def _score(value: float | None, digits: int = 2) -> str:
+    return short_score(value, digits).replace(">", "over").replace("<", "under")
 
 
-def _range(bounds: Sequence[float]) -> str:
-    low, high = (_score(bound) for bound in bounds)
+def _range(bounds: Sequence[float], digits: int = 2) -> str:
+    low, high = (_score(bound, digits) for bound in bounds)
     return low if low == high else f"{low} to {high}"
 
 

@@ -54,7 +54,7 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """One frame with everybody who was judged in it."""
+    """One frame with everybody who was found in it."""
 
     number: int
     """From 1, in time order."""

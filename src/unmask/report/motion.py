@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unmask.types import BoxXyxy, Person
+from unmask.types import STRETCH_STEP_SECONDS, BoxXyxy, Person
 
-BRIDGED_SECONDS = 2.0
-"""Between frames further apart than this, nobody knows where the face went."""
 HOLD_SECONDS = 0.25
 """How long a box stays up around a frame whose neighbours are too far away."""
 
@@ -63,4 +61,4 @@ class Motion:
         one, other = self._boxes[after - 1], self._boxes[after]
         touch = (np.minimum(one[2:], other[2:]) > np.maximum(one[:2], other[:2])).all()
         gap = self._times[after] - self._times[after - 1]
-        return bool(0 < gap <= BRIDGED_SECONDS and touch)
+        return bool(0 < gap <= STRETCH_STEP_SECONDS and touch)

@@ -17,9 +17,15 @@ from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.files import atomic_path, printable
 from unmask.report.scan_table import suspicious_seconds
 from unmask.report.text import short_score
+from unmask.types import STRETCH_STEP_SECONDS
 
 MAX_ROWS = 5000
 """More rows make a browser slow; the tables beside the page hold them all."""
+
+# Warnings without which a score is misread; the tables hold them all.
+_OF_THE_VERDICT = frozenset({
+    "frames_left_out", "not_calibrated", "people_left_out", "several_people", "shorter_than_header",
+})  # fmt: skip
 
 EVIDENCE = (
     "very_strong_evidence",
@@ -122,6 +128,9 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     parent, _, name = file["path"].rpartition("/")
     path = os.fsdecode(unquote_to_bytes(urlsplit(file["uri"]).path))
     notes = [note["message"] for note in verdict["reasons"]]
+    if coverage["partial"]:
+        notes.append("The file is damaged: a part of it could not be read and was not judged.")
+    notes += [note["message"] for note in result["warnings"] if note["code"] in _OF_THE_VERDICT]
     if error is not None:
         notes = [f"{error['message']} [{error['code']}]"]
     return {
@@ -134,6 +143,7 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         "score": verdict["score"],
         "interval": verdict["interval"],
         "suspicious_seconds": suspicious_seconds(result),
+        "apart_seconds": _apart_seconds(result),
         "people": len(result["people"]),
         "with_face": coverage["frames_with_face"],
         "analysed": coverage["frames_analysed"],
@@ -141,6 +151,17 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         "notes": notes,
         "duplicates": [copy["path"] for copy in file["duplicates"]],
     }
+
+
+def _apart_seconds(result: Mapping[str, Any]) -> float | None:
+    """How far apart the frames of suspicious stretches lie, where nobody looked in between."""
+    steps = [
+        segment["longest_step_seconds"]
+        for person in result["people"]
+        for segment in person["segments"]
+    ]
+    longest = max(steps, default=0.0)
+    return longest if longest > STRETCH_STEP_SECONDS else None
 
 
 def _thumbnail(folder: Path, sha256: str | None) -> str | None:

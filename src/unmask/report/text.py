@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unmask.files import printable
+from unmask.metrics import Estimate
 from unmask.report.performance import performance_lines
 from unmask.types import Evidence, Person, Segment, Verdict
 
@@ -41,13 +42,29 @@ _NOTE_INDENT: dict[str, Any] = {
 }
 
 
-def short_score(value: float | None) -> str:
-    """Two digits, never rounded to certainty: ``0.83``, ``> 0.99``, ``< 0.01``, ``no score``."""
+def short_score(value: float | None, digits: int = 2) -> str:
+    """Never rounded to certainty: ``0.83``, ``> 0.99``, ``< 0.01``, ``no score``."""
     if value is None:
         return "no score"
-    if value > 0.99:
-        return "> 0.99"
-    return "< 0.01" if value < 0.01 else f"{value:.2f}"
+    least = 10**-digits
+    if value > 1 - least:
+        return f"> {1 - least:.{digits}f}"
+    return f"< {least:.{digits}f}" if value < least else f"{value:.{digits}f}"
+
+
+def score_digits(verdict: Verdict) -> int:
+    """How many digits tell a verdict's scores from the cut points that they lie below: 2, to 4."""
+    scores = [person.score for person in verdict.people]
+    scores += [verdict.score, *(verdict.interval or ())]
+    cuts = [verdict.threshold, *(verdict.cut_points or ())]
+    close = [
+        (score, cut)
+        for score in scores
+        for cut in cuts
+        if score is not None and cut is not None and score < cut
+    ]
+    told = (n for n in (2, 3) if all(short_score(a, n) != short_score(b, n) for a, b in close))
+    return next(told, 4)
 
 
 def verdict_text(verdict: Verdict, *, limitations: bool = True) -> str:
@@ -63,7 +80,8 @@ def verdict_text(verdict: Verdict, *, limitations: bool = True) -> str:
         lines = [f"{name}: failed [{error['code']}]", f"  {error['message']}"]
         return _joined([*lines, f"  {error['hint']}"] if error["hint"] else lines)
     lines = [f"{name}: {WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
-    lines += [_person_line(person) for person in verdict.people]
+    digits = score_digits(verdict)
+    lines += [_person_line(person, digits) for person in verdict.people]
     if verdict.score is not None:  # without a score the text above gives the reasons
         lines += [f"  {'reason':<10} {reason.message}" for reason in verdict.reasons]
     lines += [_coverage_line(verdict.coverage), _model_line(verdict)]
@@ -91,21 +109,22 @@ def _joined(lines: Iterable[str]) -> str:
 def _numbers(verdict: Verdict) -> str:
     if verdict.score is None:
         return ""
-    parts = [f"score {short_score(verdict.score)}"]
+    digits = score_digits(verdict)
+    parts = [f"score {short_score(verdict.score, digits)}"]
     if verdict.interval is not None:
-        parts[0] += f" [{', '.join(map(short_score, verdict.interval))}]"
+        parts[0] += f" [{', '.join(short_score(end, digits) for end in verdict.interval)}]"
     if verdict.threshold is not None:
-        parts.append(f"threshold {short_score(verdict.threshold)}")
+        parts.append(f"threshold {short_score(verdict.threshold, digits)}")
     if not verdict.calibrated:
         parts.append("not calibrated")
     return f" ({', '.join(parts)})"
 
 
-def _person_line(person: Person) -> str:
+def _person_line(person: Person, digits: int) -> str:
     spans = ", ".join(_span(segment) for segment in person.segments)
     suspicious = f"; suspicious {spans}" if spans else ""
     return (
-        f"  {f'person {person.person_id}':<10} {short_score(person.score):<9}"
+        f"  {f'person {person.person_id}':<10} {short_score(person.score, digits):<9}"
         f"{WORDS[person.label]}; {person.frames} frames, face {person.median_face_px:.0f} px"
         f"{suspicious}"
     )
@@ -216,7 +235,7 @@ def _facts_of(results: Mapping[str, Any]) -> str:
 
 def _measures(results: Mapping[str, Any]) -> str:
     rows = [
-        (words, _estimate(results["video"][name]), _estimate(results["frame"][name]))
+        (words, Estimate(**results["video"][name]).text, Estimate(**results["frame"][name]).text)
         for name, words in _MEASURES.items()
     ]
     return _table([("", "video level", "frame level"), *rows])
@@ -231,19 +250,11 @@ def _breakdown(title: str, parts: Mapping[str, Any]) -> str:
             name,
             str(part["authentic"]),
             str(part["manipulated"]),
-            *(_estimate(part[measure]) for measure in ("auc_roc", "apcer", "bpcer")),
+            *(Estimate(**part[measure]).text for measure in ("auc_roc", "apcer", "bpcer")),
         )
         for name, part in parts.items()
     ]
     return _title(title) + "\n" + _table([head, *rows])
-
-
-def _estimate(estimate: Mapping[str, float | None]) -> str:
-    if estimate["value"] is None:
-        return "not defined"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
 def _share(value: float | None) -> str:

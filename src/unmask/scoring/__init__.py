@@ -7,7 +7,7 @@ threshold means the same everywhere.
 from unmask.scoring.calibrate import Calibration, cross_fit, fit
 from unmask.scoring.familiarity import Familiarity, fit_familiarity
 from unmask.scoring.guard import Guard, GuardLimits
-from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, video_logit
+from unmask.scoring.pool import ClipLogits, PoolingSpec, pool, speaking, video_logit
 from unmask.scoring.segments import SegmentRule, find_segments
 from unmask.scoring.sharpness import sharpness
 from unmask.scoring.verdict import Sufficiency, evidence, judge, nothing_to_judge
@@ -30,5 +30,6 @@ __all__ = [
     "nothing_to_judge",
     "pool",
     "sharpness",
+    "speaking",
     "video_logit",
 ]

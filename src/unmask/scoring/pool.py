@@ -118,13 +118,24 @@ def video_logit(
         ValueError: no clip at all: such a video has no logit, and gets no number.
     """
     spec = spec or PoolingSpec()
-    ids, logits = np.asarray(track_ids), np.asarray(clip_logits, dtype=np.float64)
+    speak = speaking(track_ids, crops, spec)
+    ids, logits = np.asarray(track_ids)[speak], np.asarray(clip_logits, dtype=np.float64)[speak]
+    _, member = np.unique(ids, return_inverse=True)
+    tracks = np.bincount(member, logits) / np.bincount(member)
+    return float(tracks.max() if spec.video == "max" else tracks.mean())
+
+
+def speaking(
+    track_ids: ArrayLike, crops: ArrayLike, spec: PoolingSpec | None = None
+) -> NDArray[np.bool_]:
+    """``(N,)`` which clips are of a track that speaks for the video. Arguments and errors as for
+    `video_logit`."""
+    ids = np.asarray(track_ids)
     if not len(ids):
         raise ValueError("a video without clips has no logit")
     kinds, member = np.unique(ids, return_inverse=True)
-    tracks = np.bincount(member, logits) / np.bincount(member)
-    counting = tracks[eligible(np.bincount(member, np.asarray(crops), len(kinds)), spec)]
-    return float(counting.max() if spec.video == "max" else counting.mean())
+    counts = np.bincount(member, np.asarray(crops), len(kinds))
+    return eligible(counts, spec or PoolingSpec())[member]
 
 
 def pool(clips: Sequence[ClipLogits]) -> tuple[TrackScore, ...]:

@@ -69,7 +69,7 @@ def find_segments(
 def seen_ranges(
     times_seconds: Sequence[float], max_gap_seconds: float = STRETCH_STEP_SECONDS
 ) -> tuple[tuple[float, float], ...]:
-    """First and last time of every stretch in which the face was there whenever looked for."""
+    """First and last time of every stretch in which the face was never away for longer."""
     times = np.asarray(times_seconds, float)
     stretches = (times[run] for run in _runs(times, max_gap_seconds))
     return tuple((float(stretch[0]), float(stretch[-1])) for stretch in stretches)
@@ -85,7 +85,7 @@ def longest_gap_seconds(step_seconds: float) -> float:
 
 
 def _runs(times: np.ndarray, max_gap_seconds: float) -> list[slice]:
-    """Stretches without a gap: the face was seen all along, as far as was looked."""
+    """Stretches without a wider gap; the face may be missing in frames within."""
     if not len(times):
         return []
     wide = np.flatnonzero(np.diff(times) > max_gap_seconds) + 1

@@ -56,8 +56,8 @@ def nothing_to_judge(frames_analysed: int, frames_with_face: int) -> Verdict:
         message = f"No usable face in the {frames_analysed} frames that were looked at."
         return _abstain("not_applicable", (Warn("no_face", message),), ())
     message = (
-        f"A face shows in only {frames_with_face} of the {frames_analysed} frames that were "
-        "looked at, or never long enough to be followed."
+        f"A face shows in {frames_with_face} of the {frames_analysed} frames that were looked at: "
+        "too few, or nobody for long enough."
     )
     return _abstain("inconclusive", (Warn("too_few_frames", message),), ())
 
@@ -271,6 +271,9 @@ def _text(label: Evidence, people: Sequence[Person], calibration: Calibration) -
             f"{strength} evidence of face manipulation: the score lies below the threshold, as "
             f"authentic videos' scores mostly do. This does not show authenticity. {REVIEW}"
         )
-    named = sum(1 for p in judged if (p.score or 0.0) >= calibration.threshold)
-    crowd = "" if len(people) == 1 else f" in {named} of {len(people)} people"
-    return f"{strength} evidence of face manipulation{crowd}. {REVIEW}"
+    named = sum(1 for p in judged if p.label == label)
+    weaker = sum(1 for p in judged if (p.score or 0.0) >= calibration.threshold) - named
+    whom = "people" if len(judged) == len(people) else "people who could be judged"
+    crowd = "" if len(judged) == 1 else f" in {named} of {len(judged)} {whom}"
+    beside = f", less strong in {weaker} more" if weaker else ""
+    return f"{strength} evidence of face manipulation{crowd}{beside}. {REVIEW}"

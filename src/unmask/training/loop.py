@@ -376,6 +376,7 @@ class Trainer:
                 hint="Lower loop.batch_size, clip.frames or clip.size_px.",
             ) from error
         self.micro = math.ceil(self.micro / 2)
+        self.micro += self.micro > 1 and self.micro % 2  # both of a pair lose the same patches
         release_memory(self.fabric.device)
         self._say(f"Out of memory: going on with {self.micro} clips at once, same effective batch.")
 

@@ -69,7 +69,8 @@ def calibrate(
     Raises:
         ConfigError: a condition that there is not.
         DatasetError: no video can be judged.
-        ModelError: ``model_exported``: an exported file without ``out``.
+        ModelError: ``model_exported``: an exported file without ``out``; ``model_suffix``: ``out``
+            does not end as it must.
         StoreError, ModelError: see `unmask.errors`.
     """
     source, out = source_and_target(model, out, ".pth")
@@ -82,8 +83,13 @@ def calibrate(
     for folder in data:
         found = score_split(source, folder, split, harms)
         judged = [row for row in found.predictions if row.logit is not None]
-        rows += judged
-        harmed += [row for row in found.harmed if row.logit is not None]
+        # Folders may number their people alike.
+        rows += [replace(row, group=f"{folder}:{row.group}") for row in judged]
+        harmed += [
+            replace(row, group=f"{folder}:{row.group}")
+            for row in found.harmed
+            if row.logit is not None
+        ]
         features.append(found.features)
         sources += [f"{folder}:{name}" for name in found.sources]
         videos[str(folder)] = len(judged)

@@ -23,7 +23,7 @@ from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import path_text, sha256_file
 from unmask.inference import Model, load_model
-from unmask.media import Coverage, Limits, MediaInfo, read_credentials, read_image
+from unmask.media import Coverage, Limits, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
     ClipLogits,
@@ -152,11 +152,10 @@ class _Walk:
     def _judge(self, path: Path, clock: _Clock) -> Verdict:
         try:
             video = self._clips(path, clock)
+            scored = self._score(video.clips, clock) if video.clips else []
         except InputError as error:
             return self._with_facts(_failed(error, path), path, clock)
-        analysed = video.coverage.frames_analysed
-        if video.clips:
-            scored = self._score(video.clips, clock)
+        if scored:
             verdict = judge(
                 pool(scored),
                 self.calibration,
@@ -164,7 +163,7 @@ class _Walk:
                 step_seconds=video.coverage.step_seconds,
             )
         else:
-            verdict = nothing_to_judge(analysed, video.frames_with_face)
+            verdict = nothing_to_judge(video.coverage.frames_analysed, video.frames_with_face)
         return self._with_facts(verdict, path, clock, video)
 
     def _clips(self, path: Path, clock: _Clock) -> VideoClips:
@@ -205,6 +204,12 @@ class _Walk:
             frame_logits, clip_logits = self._without(
                 frames, mask, mask & (codes == ""), frame_logits, clip_logits
             )
+        if not (np.isfinite(frame_logits).all() and np.isfinite(clip_logits).all()):
+            raise InputError(
+                f"{self.model.name} gives no finite number for a face of this file.",
+                code="model_not_finite",
+                hint="Export the model in another --precision, or train it anew at a lower rate.",
+            )
         clock.model_seconds += time.perf_counter() - began
         return [
             ClipLogits.of(clip, frame_row, float(clip_row), code_row)
@@ -240,7 +245,7 @@ class _Walk:
             warnings += [Warn("calibration_note", note) for note in self.calibration.notes]
         return replace(
             verdict,
-            input=_input_facts(path, video.info if video else None),
+            input=_input_facts(path, video),
             coverage=_coverage_facts(video) if video else {},
             model={
                 "name": self.model.name,
@@ -331,7 +336,7 @@ def _failed(error: InputError, path: Path) -> Verdict:
     )
 
 
-def _input_facts(path: Path, info: MediaInfo | None) -> dict[str, Any]:
+def _input_facts(path: Path, video: VideoClips | None) -> dict[str, Any]:
     """What is known of the file; a path that is no regular file is not touched."""
     facts: dict[str, Any] = {"name": path_text(path.name)}
     try:
@@ -339,8 +344,9 @@ def _input_facts(path: Path, info: MediaInfo | None) -> dict[str, Any]:
             facts |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
     except OSError:  # unreadable: the error of the verdict says so already
         return facts
-    if info is not None:
-        duration, rate = info.duration_seconds_from_header, info.frame_rate_from_header
+    if video is not None and video.info is not None:
+        info, rate = video.info, video.info.frame_rate_from_header
+        duration = info.duration_seconds_from_header or video.seconds
         facts |= {
             "container": info.container,
             "codec": info.codec,

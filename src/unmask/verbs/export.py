@@ -57,7 +57,8 @@ def export(
     Raises:
         ModelError: ``model_missing``, ``model_foreign``, ``model_mismatch`` (see
             `unmask.models.load_checkpoint`), ``model_parity`` (the logits differ by more than
-            `TOLERANCE`), ``model_exported`` (an exported file without ``out``).
+            `TOLERANCE`), ``model_exported`` (an exported file without ``out``), ``model_suffix``
+            (``out`` does not end in ``.onnx``).
     """
     if precision not in TOLERANCE:
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}, got {precision!r}")
@@ -89,11 +90,18 @@ def source_and_target(model: Path | str, out: Path | str | None, suffix: str) ->
     where.
 
     Raises:
-        ModelError: ``model_exported``: an exported file, with nothing that says where.
+        ModelError: ``model_exported``: an exported file, with nothing that says where;
+            ``model_suffix``: a place whose name stands for another kind of file.
     """
     source = model_file(locate(model, in_float=True))
     if source.suffix == ensemble.SUFFIX:
         suffix = ensemble.SUFFIX
+    if out is not None and Path(out).suffix != suffix:
+        raise ModelError(
+            f"What is written is a {suffix} file, and '{out}' is called otherwise.",
+            code="model_suffix",
+            hint=f"Let the name after --out end in {suffix}.",
+        )
     if out is None and (source.suffix == ".onnx" or source.parent == FOLDER):
         raise ModelError(
             f"'{model}' is an exported file; what is made of it needs a place of its own.",
@@ -104,7 +112,7 @@ def source_and_target(model: Path | str, out: Path | str | None, suffix: str) ->
 
 
 def _checked(detector: Detector, path: Path, precision: Precision) -> float:
-    difference = parity(detector, path)
+    difference = parity(detector, path, patches=precision == "fp32")
     if not difference <= TOLERANCE[precision]:
         raise ModelError(
             f"The exported {precision} logits differ from torch's by up to {difference:.2g}.",
@@ -143,8 +151,9 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def parity(detector: Detector, path: Path) -> float:
-    """Largest absolute difference of any logit, torch against ONNX Runtime, on random clips."""
+def parity(detector: Detector, path: Path, *, patches: bool = False) -> float:
+    """Largest absolute difference of a frame's or clip's logit, with ``patches`` of a patch's as
+    well, torch against ONNX Runtime, on random clips."""
     model = load_model(path, device="cpu")
     generator = np.random.default_rng(0)
     side = detector.size_px
@@ -155,7 +164,11 @@ def parity(detector: Detector, path: Path) -> float:
         mask[:, 0] |= ~mask.any(axis=1)
         with torch.no_grad():
             expected = _ChannelsLast(detector)(torch.from_numpy(frames), torch.from_numpy(mask))
-        for ours, theirs in zip(expected[:2], model.logits(frames, mask), strict=True):
+        given = [*model.logits(frames, mask)]
+        if patches and model.has_patches:
+            expected = (*expected[:2], expected[3][torch.from_numpy(mask)])
+            given.append(model.patch_logits(frames, mask)[mask])
+        for ours, theirs in zip(expected, given, strict=False):
             worst = max(worst, float(np.abs(ours.numpy() - theirs).max()))
     return worst
 

@@ -25,7 +25,7 @@ from unmask.evaluation.robustness import (
 )
 from unmask.files import write_json, write_text
 from unmask.progress import say
-from unmask.scoring.pool import PoolingSpec, eligible
+from unmask.scoring import speaking
 from unmask.training.validate import ClipScores
 from unmask.verbs.evaluate import clips_for
 from unmask.verbs.scorer import Scorer, items_of, open_scorer, predictions_of, under
@@ -111,9 +111,9 @@ def sample(items: Sequence[ClipItem], videos: int, seed: int) -> list[ClipItem]:
 
 def _who_speak(items: Sequence[ClipItem], positions: Sequence[int]) -> list[list[int]]:
     """Clips by track, of those that speak for the video: told before any are left out."""
-    tracks = list(_by_track(items, positions))
-    crops = [sum(sum(items[p].ref.mask) for p in track) for track in tracks]
-    return [t for t, speaks in zip(tracks, eligible(crops, PoolingSpec()), strict=True) if speaks]
+    refs = [items[p].ref for p in positions]
+    speak = speaking([ref.track_id for ref in refs], [sum(ref.mask) for ref in refs])
+    return list(_by_track(items, [p for p, says in zip(positions, speak, strict=True) if says]))
 
 
 def _by_track(items: Sequence[ClipItem], positions: Sequence[int]) -> Iterator[list[int]]:

@@ -22,7 +22,7 @@ from unmask.errors import DatasetError, ModelError
 from unmask.evaluation import Prediction
 from unmask.inference import ensemble, load_model
 from unmask.models import load_checkpoint
-from unmask.scoring import Calibration, Guard, Sufficiency, video_logit
+from unmask.scoring import Calibration, Guard, Sufficiency, speaking, video_logit
 from unmask.training.fabric import build_fabric
 from unmask.training.validate import ClipScores, score_clips
 from unmask.types import BoolArray, UInt8Array
@@ -214,12 +214,13 @@ def predictions_of(
             continue
         refs = [items[p].ref for p in positions]
         masks = [np.asarray(ref.mask, dtype=bool) for ref in refs]
-        logit = video_logit(
-            [ref.track_id for ref in refs],
-            scores.clip_logits[positions],
-            [int(mask.sum()) for mask in masks],
-        )
-        frames = [scores.frame_logits[p][mask] for p, mask in zip(positions, masks, strict=True)]
+        who, crops = [ref.track_id for ref in refs], [int(mask.sum()) for mask in masks]
+        logit = video_logit(who, scores.clip_logits[positions], crops)
+        frames = [
+            scores.frame_logits[p][mask]
+            for p, mask, speaks in zip(positions, masks, speaking(who, crops), strict=True)
+            if speaks
+        ]
         sizes = [ref.median_face_px for ref in refs if ref.track_id == refs[0].track_id]
         rows.append(
             Prediction.judged(
