@@ -1,15 +1,17 @@
 """Who decodes: what was asked for, what the machine has, what was measured."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import make_media
 from unmask.device import choice
 from unmask.device.choice import Choice, choose
 from unmask.errors import RunError
-from unmask.media import hardware
+from unmask.media import hardware, probe
 
 
 def test_the_cpu_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +43,29 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "missing_driver", lambda: "")
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
     assert "torch is not installed" in choice.missing_gpu()
+
+
+@pytest.mark.parametrize("node", ["nvidia0", "nvidia3", "dxg"])
+def test_any_card_of_the_machine_will_do(
+    node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_DEVICES", tmp_path)
+    (tmp_path / "nvidiactl").touch()
+    assert "no NVIDIA GPU" in hardware.missing_driver()
+    (tmp_path / node).touch()
+    assert hardware.missing_driver() == ""
+
+
+def test_codecs_that_leave_pixels_open_stay_on_the_cpu(tmp_path: Path) -> None:
+    path = make_media.write_video(
+        tmp_path / "old.avi", make_media.gradient_frames(4, 64, 48), codec="mpeg4"
+    )
+    info = probe(path)
+    with pytest.raises(hardware.HardwareRefusal) as caught:
+        hardware.refuse_unfit(info)
+    assert caught.value.warn is not None
+    assert caught.value.warn.code == "gpu_decode_codec"
+    hardware.refuse_unfit(dataclasses.replace(info, codec="h264"))
 
 
 @pytest.mark.parametrize(

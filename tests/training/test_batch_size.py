@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from unmask.training.batch_size import find_batch_size, is_out_of_memory
+from unmask.device.memory import is_out_of_memory
+from unmask.training.batch_size import find_batch_size
 
 CPU = torch.device("cpu")
 
@@ -49,4 +50,6 @@ def test_which_errors_are_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("x"))
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 GB"))
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))

@@ -345,6 +345,55 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
         torch.testing.assert_close(_weights(tmp_path / "two")[name], value, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
+def test_two_processes_look_for_a_batch_size_each_for_itself(store: Path, tmp_path: Path) -> None:
+    """One may stop sooner than the other: nobody may wait for a word that never comes."""
+    script = tmp_path / "uneven.py"
+    script.write_text(UNEVEN.format(store=str(store), run=str(tmp_path / "run")))
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Batch size found: 2 clips a step." in done.stderr
+
+
+UNEVEN = """
+import time
+
+from stores import tiny_config
+
+from unmask.training import loop
+from unmask.training.fit import fit
+from pathlib import Path
+
+search = loop.find_batch_size
+
+
+def uneven(attempt, device, most, least=1):
+    import torch.distributed
+
+    slow = torch.distributed.get_rank() == 1
+
+    def timed(size):
+        attempt(size)
+        return size * 1.0 if slow else 1.0  # the second sees no gain in more
+
+    return search(timed, device, 4, least)
+
+
+loop.find_batch_size = uneven
+if __name__ == "__main__":
+    config = tiny_config("loop.epochs=1", "loop.batch_size=0", "loop.devices=2",
+                         "model.backbone=test_vit")
+    fit(config, Path("{store}"), Path("{run}"))
+"""
+
+
 def test_halves_keep_pairs_together(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,14 @@
 """Where the uint8 clips of a split live while a model trains: on the device, in RAM, or in shards.
 
 The fastest tier that fits is taken (and told): with the whole set on the device an epoch moves
-nothing but indices; pinned RAM copies a batch while the step before it runs; shards are read by
-the operating system's page cache.
+nothing but indices; from RAM, and from shards in the system's page cache, a batch is copied while
+the step before it runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -50,7 +51,7 @@ class DeviceCache:
 
 
 class RamCache:
-    """The whole split in (pinned) host memory; batches are copied without blocking."""
+    """The whole split in host memory; batches are pinned and copied without blocking."""
 
     tier = "ram"
 
@@ -119,6 +120,16 @@ def _total_bytes(refs: Sequence[ClipRef]) -> int:
 def _to_device(clips: torch.Tensor, device: torch.device, clock: StageClock) -> torch.Tensor:
     if device.type != "cuda":
         return clips
-    pinned = clips.pin_memory()
-    with clock.stage("transfer"):
-        return pinned.to(device, non_blocking=True)
+    pinned, copying = clips.pin_memory(), _copying_stream(device)
+    with torch.cuda.stream(copying), clock.stage("transfer"):
+        moved = pinned.to(device, non_blocking=True)
+    computing = torch.cuda.current_stream(device)
+    computing.wait_stream(copying)
+    moved.record_stream(computing)  # its memory is not given out again while that stream reads it
+    return moved
+
+
+@lru_cache
+def _copying_stream(device: torch.device) -> torch.cuda.Stream:
+    """Beside the one that computes, so that both go on at once."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

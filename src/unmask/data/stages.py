@@ -19,11 +19,12 @@ _OPEN_EVENTS = 512
 class StageClock:
     """Adds up the seconds of each stage.
 
-    On a GPU a stage is timed by events in its stream, so that nothing stops and each kernel counts
-    where it runs, not where it was asked for. ``wait`` is the host's time.
+    On a GPU a stage is timed by events in that device's current stream, so that nothing stops and
+    each kernel counts where it runs, not where it was asked for. ``wait`` is the host's time.
     """
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._on_gpu = device.type == "cuda"
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._open: deque[tuple[str, torch.cuda.Event, torch.cuda.Event]] = deque()
@@ -33,11 +34,12 @@ class StageClock:
         """Time the block as part of stage ``name``, one of `STAGES`."""
         if self._on_gpu and name != "wait":
             begin, end = _event(), _event()
-            begin.record()
+            stream = torch.cuda.current_stream(self._device)  # of this thread
+            begin.record(stream)
             try:
                 yield
             finally:
-                end.record()
+                end.record(stream)
                 self._open.append((name, begin, end))
             return
         began = time.perf_counter()

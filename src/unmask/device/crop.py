@@ -8,7 +8,8 @@ the bounds).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -72,10 +73,22 @@ def shrink_area(picture: torch.Tensor, width_px: int, height_px: int) -> torch.T
         return picture
     device = str(picture.device)
     planes = picture.permute(2, 0, 1).float()  # (3, H, W)
-    rows = _shares(height, height_px, device) @ planes  # (3, h, W)
-    small = rows @ _shares(width, width_px, device).T  # (3, h, w)
+    with _whole_float32():
+        rows = _shares(height, height_px, device) @ planes  # (3, h, W)
+        small = rows @ _shares(width, width_px, device).T  # (3, h, w)
     halved = (width, height) == (2 * width_px, 2 * height_px)
     return _rounded(small, 2 if halved else 0).permute(1, 2, 0).to(torch.uint8)
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Without TF32, whose ten bits move one value in sixteen by a level."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _rounded(means: torch.Tensor, points: int) -> torch.Tensor:

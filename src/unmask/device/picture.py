@@ -67,7 +67,6 @@ class DeviceConverter:
             )
             upright = _upright(rgb, *self._orientation(frame))
         except torch.OutOfMemoryError as error:  # a RuntimeError, which would count as damage
-            torch.cuda.empty_cache()
             raise HardwareRefusal(OUT_OF_MEMORY) from error
         if (upright.shape[1], upright.shape[0]) != self._size_px:
             # A frame whose left or top is to be cropped keeps that part on a GPU; and sizes change.

@@ -35,7 +35,8 @@ def trial(device: torch.device = CUDA) -> str:
         except HardwareRefusal as refusal:
             return str(refusal)
         except (MediaError, RuntimeError, OSError) as error:
-            return f"A trial failed: {type(error).__name__}: {error}"
+            cause = error.__cause__ or error  # what a device refuses reads as the file's fault
+            return f"A trial failed: {type(cause).__name__}: {cause}"
     if len(greys) != _PICTURES or not np.allclose(greys, _GREYS, atol=3):
         return f"A trial gave grey values of {greys} instead of {list(_GREYS)}."
     return ""

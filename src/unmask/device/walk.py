@@ -22,6 +22,7 @@ from unmask.clips import clips_of as clips_of_on_cpu
 from unmask.clips.build import cut_clips
 from unmask.config import ClipSpec
 from unmask.device.crop import align_faces, shrink_area
+from unmask.device.memory import is_out_of_memory, release_memory
 from unmask.device.picture import OUT_OF_MEMORY, DeviceConverter
 from unmask.errors import MediaError
 from unmask.faces import Extraction, FaceDetector
@@ -73,12 +74,13 @@ def clips_of(
         )
     except HardwareRefusal as refusal:
         why = refusal.warn
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        why = OUT_OF_MEMORY
     except (MediaError, RuntimeError) as error:  # of CUDA's faults torch makes RuntimeErrors
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        cause = error.__cause__ or error  # a device that fails reads as if the file were at fault
+        first = (str(cause).splitlines() or [type(cause).__name__])[0]
         why = Warn("gpu_decode_failed", f"Decoded on the CPU: the GPU's decoder failed: {first}")
+        if is_out_of_memory(error):
+            why = OUT_OF_MEMORY
+    release_memory(device)  # the other workers' files want it
     found = clips_of_on_cpu(path, spec, detector, limits, threads=1)
     return dataclasses.replace(found, warnings=found.warnings + ((why,) if why else ()))
 
@@ -95,7 +97,8 @@ def clips_of_video(
     """The same without the CPU's help.
 
     Raises:
-        HardwareRefusal: the file is not for the GPU, or came out of it damaged.
+        HardwareRefusal: the file is not for the GPU, or fewer pictures came out of it than were
+            asked for. What a GPU conceals of damage within a picture, FFmpeg does not tell.
         MediaError: the file cannot be read as video.
         torch.OutOfMemoryError, RuntimeError: from CUDA.
     """
@@ -165,7 +168,7 @@ def _check_whole(video: Video, spec: ClipSpec) -> None:
     """
     slots, _ = choose(video.timeline.seconds, video.timeline.end_seconds, spec)
     coverage = video.coverage
-    damaged = coverage.partial and not video.timeline.damaged
+    damaged = any(warning.code == "damaged_pictures" for warning in coverage.warnings)
     if damaged or coverage.frames_analysed < len(slots):
         raise HardwareRefusal(
             Warn(

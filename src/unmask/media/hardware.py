@@ -24,6 +24,12 @@ SURFACES = {
 }
 """The layout on the GPU of what the CPU decodes to."""
 
+EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "vc1", "wmv3"})
+"""Decoders of codecs whose standard gives every pixel. MPEG-1, -2 and -4 and JPEG leave room in the
+cosine transform, so that a GPU's pictures may differ from the CPU's."""
+
+_DEVICES = Path("/dev")
+
 # PyAV would ask for the primary context, which FFmpeg refuses once torch has made it with its own
 # flags; so the context that torch has made current in this thread is taken.
 _SHARED_CONTEXT = {"primary_ctx": "0", "current_ctx": "1"}
@@ -54,10 +60,11 @@ def missing_driver() -> str:
     """Why no video at all can be decoded on a GPU here, in one sentence; empty where it may."""
     if "cuda" not in hwdevices_available():
         return "PyAV is built without CUDA decoding."
-    nodes = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # the latter: Windows Subsystem for Linux
-    if os.name == "posix" and not any(node.exists() for node in nodes):
-        return "There is no NVIDIA GPU here."
-    return ""
+    if os.name != "posix":
+        return ""
+    # A container may hold any of the machine's cards; dxg: Windows Subsystem for Linux.
+    there = any(_DEVICES.glob("nvidia[0-9]*")) or (_DEVICES / "dxg").exists()
+    return "" if there else "There is no NVIDIA GPU here."
 
 
 def decodable(codec: str) -> bool:
@@ -74,11 +81,12 @@ def decodable(codec: str) -> bool:
 
 def refuse_unfit(info: MediaInfo) -> None:
     """Raise `HardwareRefusal` where a video cannot come out of NVDEC as it does from the CPU."""
-    if not decodable(info.codec):
+    if info.codec not in EXACT or not decodable(info.codec):
         raise HardwareRefusal(
             Warn(
                 "gpu_decode_codec",
-                f"Decoded on the CPU: the GPU has no decoder for {info.codec}.",
+                f"Decoded on the CPU: the GPU has no decoder for {info.codec} that gives the very "
+                "same pictures.",
             )
         )
     if info.pixel_format not in SURFACES:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from unmask.training.batch_size import is_out_of_memory, release_memory
+from unmask.device.memory import is_out_of_memory, release_memory
 
 
 def compare_memory(step: Callable[[bool], None], device: torch.device) -> dict[str, float | None]:
@@ -18,15 +18,16 @@ def compare_memory(step: Callable[[bool], None], device: torch.device) -> dict[s
     """
     peaks: dict[str, float | None] = {}
     for name, mixed in (("mixed", True), ("fp32", False)):
-        release_memory(device)
         try:
+            step(mixed)  # the first one looks for algorithms, which takes memory of its own
+            release_memory(device)
             step(mixed)
             peaks[name] = round(peak_gib(device), 3)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             peaks[name] = None
-    release_memory(device)
+        release_memory(device)
     return peaks
 
 

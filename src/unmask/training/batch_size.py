@@ -6,11 +6,12 @@ training, the *micro* batch halves and gradients accumulate, so the optimisation
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 import psutil
 import torch
+
+from unmask.device.memory import is_out_of_memory, release_memory
 
 HEADROOM = 0.75  # of the memory: validation and fragmentation want the rest
 LEAST_GAIN = 1.05  # doubling must bring this much throughput, else the smaller batch is kept
@@ -19,7 +20,7 @@ LEAST_GAIN = 1.05  # doubling must bring this much throughput, else the smaller 
 def find_batch_size(
     attempt: Callable[[int], float], device: torch.device, most: int, least: int = 1
 ) -> int:
-    """Double the batch until memory, ``most``, or the lack of any gain says stop.
+    """Double the batch until memory, ``most``, or on a CPU the lack of any gain says stop.
 
     Args:
         attempt: runs one full training step with this many clips; returns its seconds. It may run
@@ -41,10 +42,7 @@ def find_batch_size(
         try:
             seconds = attempt(size)
         except (RuntimeError, MemoryError) as error:  # a CPU's shortage is a plain RuntimeError
-            if not is_out_of_memory(error):
-                raise
-            release_memory(device)
-            if size == least:
+            if size == least or not is_out_of_memory(error):
                 raise
             break
         rate = size / max(seconds, 1e-9)
@@ -56,21 +54,6 @@ def find_batch_size(
         size *= 2
     release_memory(device)
     return best
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for the shapes that running out of memory takes in torch."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-
-
-def release_memory(device: torch.device) -> None:
-    """Give cached blocks back after a failed attempt."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _used_bytes(device: torch.device) -> int:

@@ -18,11 +18,12 @@ from lightning_fabric import Fabric
 from unmask.augment import Augment
 from unmask.config import TrainConfig
 from unmask.data.loader import Batch, ClipLoader, TrainingData
+from unmask.device.memory import is_out_of_memory, release_memory
 from unmask.errors import RunError
 from unmask.models import Detector, Output, build_loss, distillation, save_model
 from unmask.progress import Progress, say
 from unmask.training.amp_memory import compare_memory
-from unmask.training.batch_size import find_batch_size, is_out_of_memory, release_memory
+from unmask.training.batch_size import find_batch_size
 from unmask.training.checkpoint import Checkpoint, RunState, load_last, save_last
 from unmask.training.fabric import pick_precision, tune_attention
 from unmask.training.monitor import Monitor, thinned
@@ -256,15 +257,9 @@ class Trainer:
                 self.plain_model.settle()
         warm_up(self.optimizer, state.step, optim.warmup_steps)
         statistics = Snapshot.of_statistics(self.plain_model)
-        while True:
-            try:
-                loss = self._forward_backward(batch)
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                statistics.restore()
-                self._halve_micro(error)
+        while (loss := self._tried(batch)) is None:
+            statistics.restore()
+            release_memory(self.fabric.device)  # the attempt's error, which held it, is gone
         with self.train_loader.clock.stage("optimiser"):
             finite = self._all_finite(loss)
             if finite:
@@ -276,6 +271,17 @@ class Trainer:
             return None
         self.skipped.clear()
         return loss
+
+    def _tried(self, batch: Batch) -> float | None:
+        """The loss, its gradients in place; None where the memory was too small and the
+        micro-batch has been halved."""
+        try:
+            return self._forward_backward(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._halve_micro(error)
+        return None
 
     def _update(self) -> None:
         """Gradients into weights."""
@@ -292,8 +298,9 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.plain_model)
 
-    def _forward_backward(self, batch: Batch) -> float:
-        """Gradients of the whole batch, accumulated over micro-batches that fit in memory."""
+    def _forward_backward(self, batch: Batch, *, alone: bool = False) -> float:
+        """Gradients of the whole batch, accumulated over micro-batches that fit in memory;
+        ``alone``: of this rank's share, without a word to the others."""
         self.optimizer.zero_grad(set_to_none=True)
         draws, clock = self._seed_step(), self.train_loader.clock
         if not batch.degraded:
@@ -304,7 +311,7 @@ class Trainer:
         for start in range(0, len(batch), self.micro):
             part = batch.part(start, start + self.micro)
             last = start + self.micro >= len(batch)
-            with self.fabric.no_backward_sync(self.model, enabled=not last):
+            with self.fabric.no_backward_sync(self.model, enabled=alone or not last):
                 with clock.stage("forward"):
                     output = self.forward(part.clips, part.mask)
                     loss = self.loss(output, part.labels, part.mask, part.patches)
@@ -313,6 +320,8 @@ class Trainer:
                 with clock.stage("backward"):
                     self.fabric.backward(loss)
             total += loss.detach()
+        if alone:
+            return float(total)
         return float(torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean")))
 
     def _distillation(self, part: Batch, output: Output) -> torch.Tensor:
@@ -377,7 +386,6 @@ class Trainer:
             ) from error
         self.micro = math.ceil(self.micro / 2)
         self.micro += self.micro > 1 and self.micro % 2  # both of a pair lose the same patches
-        release_memory(self.fabric.device)
         self._say(f"Out of memory: going on with {self.micro} clips at once, same effective batch.")
 
     # ---------------------------------------------------------------- small things
@@ -391,13 +399,13 @@ class Trainer:
         def attempt(size: int) -> float:
             batch = loader.probe(size)
             began = time.perf_counter()
-            self._forward_backward(batch)
+            self._forward_backward(batch, alone=True)  # ranks may try unequally often
             if self.fabric.device.type == "cuda":
                 torch.cuda.synchronize()
             return time.perf_counter() - began
 
         self.model.train()
-        most = min(self.config.loop.max_batch_size // world, max(len(loader) // (4 * world), 1))
+        most = max(min(self.config.loop.max_batch_size, len(loader) // 4) // world, 1)
         try:
             size = find_batch_size(attempt, self.fabric.device, most)
         except (RuntimeError, MemoryError) as error:

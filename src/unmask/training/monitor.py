@@ -21,6 +21,8 @@ Point = dict[str, float]
 """The machine at a moment: ``seconds`` and what of `SAMPLED` could be read."""
 
 SAMPLED = ("gpu_utilisation", "gpu_memory_gib", "cpu_utilisation", "ram_gib")
+PEAKS = ("gpu_memory_gib", "ram_gib")
+"""Of these a summary tells the highest, of the others the mean."""
 _POINTS_AN_EPOCH, _POINTS_A_RUN, _SECONDS_A_POINT = 12, 360, 5.0
 
 
@@ -113,11 +115,13 @@ class Monitor:
         }
         for key in SAMPLED:
             values = [sample[key] for sample in samples if key in sample]
-            summary[key] = round(sum(values) / len(values), 4) if values else None
+            told = max(values, default=0.0) if key in PEAKS else sum(values) / max(len(values), 1)
+            summary[key] = round(told, 4) if values else None
         if self._clock is not None:
             seconds = self._clock.take() | {"wait": self._waited}
             rest = elapsed - sum(seconds.values())
-            seconds["wait"] += min(rest, 0.0)  # a batch may be moved while the host waits for it
+            # A batch is moved while the step before it runs, or while the host waits for it.
+            seconds["transfer"] = max(seconds["transfer"] + min(rest, 0.0), 0.0)
             seconds["other"] = max(rest, 0.0)
             summary |= {f"{name}_ms": round(each * step_ms, 2) for name, each in seconds.items()}
         self._last = samples

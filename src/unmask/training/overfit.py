@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from unmask.config import TrainConfig
+from unmask.device.memory import is_out_of_memory
 from unmask.errors import RunError
 from unmask.models import build, build_loss
 from unmask.progress import say
-from unmask.training.batch_size import is_out_of_memory
 from unmask.training.fabric import build_fabric
 from unmask.training.optim import build_optimizer
 from unmask.types import Clip
