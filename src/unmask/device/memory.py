@@ -24,6 +24,6 @@ def release_memory(device: torch.device) -> None:
     ``except`` block.
     """
     gc.collect()
-    if device.type == "cuda" and torch.cuda.is_initialized():
+    if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
