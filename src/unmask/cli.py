@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,14 +219,14 @@ def export(
 
 @app.command()
 def detect(
-    videos: Annotated[list[Path], typer.Argument(help="Videos or stills.")],
+    videos: Annotated[list[Path], typer.Argument(help="Videos or stills.", readable=False)],
     model: Annotated[
         str | None,
         typer.Option(
             "--model", "-m", help="A bundled model's name, an .onnx file or an ensemble's .json."
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    frames: Annotated[int, typer.Option(min=4, help="Frames looked at in each video.")] = 32,
     html: Annotated[
         Path | None,
         typer.Option(help="A page to check it by: one file, or a folder for several videos."),
@@ -270,7 +270,8 @@ def detect(
         )
         failed |= not whole
         for notice in notices:
-            err.print(printable(f"{notice.message} [{notice.code}]"), style="dim", markup=False)
+            told = printable(f"{notice.message} [{notice.code}]")
+            err.print(told, style="dim", markup=False, emoji=False, soft_wrap=True)
     if limits and not as_json:  # they hold for every file and are said once
         _print_text(limitations_text(limits))
     if failed:
@@ -281,7 +282,8 @@ def detect(
 def scan(
     results: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Folders, files and quoted patterns.")
+        list[Path] | None,
+        typer.Argument(help="Folders, files and quoted patterns.", readable=False),
     ] = None,
     list_file: Annotated[
         Path | None,
@@ -293,7 +295,7 @@ def scan(
             "--model", "-m", help="A bundled model's name, an .onnx file or an ensemble's .json."
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames looked at in each video.")] = 32,
+    frames: Annotated[int, typer.Option(min=4, help="Frames looked at in each video.")] = 32,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; default: one a core.")
     ] = None,
@@ -375,7 +377,7 @@ def main() -> None:
         sys.exit(EXIT_USAGE if usage else EXIT_FAILED)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:
-            _complain("interrupted", "Interrupted.", "Run the same command again: it resumes.")
+            _complain("interrupted", "Interrupted.", _after_ctrl_c(sys.argv))
         raise
     except OSError as error:
         _complain(
@@ -391,6 +393,14 @@ def main() -> None:
             "This is a fault of unmask. Set UNMASK_DEBUG=1 for the traceback and report it.",
         )
         sys.exit(EXIT_FAILED)
+
+
+def _after_ctrl_c(words: Sequence[str]) -> str:
+    if "detect" in words[1:2]:
+        return (
+            "What was printed stands; run it again for the rest, or 'unmask scan', which resumes."
+        )
+    return "Run the same command again: it resumes."
 
 
 def _percents(estimate: Mapping[str, float | None]) -> str:
@@ -420,7 +430,7 @@ def _complain(code: str, message: str, hint: str) -> None:
     err.print(f"[bold red]error[/] \\[{code}] ", end="")
     err.print(printable_text(message), markup=False, emoji=False, soft_wrap=True)
     if hint:
-        err.print(printable(hint), style="dim", markup=False, emoji=False, soft_wrap=True)
+        err.print(printable_text(hint), style="dim", markup=False, emoji=False, soft_wrap=True)
 
 
 def _print_text(text: str) -> None:

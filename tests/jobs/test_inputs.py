@@ -167,3 +167,17 @@ def test_a_name_that_the_system_refuses_costs_itself_only(folder: Path) -> None:
     good, refused = look(list_file=listed).files
     assert good.regular
     assert refused.stamp == (-1, -1)
+
+
+def test_results_of_an_earlier_scan_are_not_judged(tmp_path: Path) -> None:
+    """Their thumbnails have boxes drawn into them."""
+    old = tmp_path / "in" / "results"
+    (old / "thumbnails").mkdir(parents=True)
+    for file in (tmp_path / "in" / "a.jpg", old / "thumbnails" / "b.jpg"):
+        file.write_bytes(b"\xff\xd8\xff\xe0" + bytes(20))
+    (old / "journal.jsonl").touch()
+    found = find_inputs([tmp_path / "in"], leave_out=tmp_path / "out")
+    assert {Path(file.path).name for file in found.files} == {"a.jpg", "b.jpg"}
+    (old / "scan.json").touch()
+    found = find_inputs([tmp_path / "in"], leave_out=tmp_path / "out")
+    assert [Path(file.path).name for file in found.files] == ["a.jpg"]

@@ -50,3 +50,13 @@ def test_over_a_cut_nothing_glides() -> None:
 @pytest.mark.parametrize("time", [0.0, 1.0])
 def test_a_person_without_frames(time: float) -> None:
     assert person().at(time, 0.02) is None
+
+
+def test_nothing_glides_over_a_frame_in_which_the_person_was_not_found() -> None:
+    """As over a cut to somebody else at the same place, and back."""
+    frames = tuple(
+        {"time_seconds": time, "box_xyxy_px": [0, 0, 10, 10], "score": 0.5} for time in (0.0, 1.5)
+    )
+    person = Person(1, "weak_evidence", 0.5, 2, 10.0, frames_detail=frames)
+    assert Motion(person, [0.0, 1.5]).at(0.75, 0.02) is not None
+    assert Motion(person, [0.0, 0.7, 1.5]).at(0.75, 0.02) is None

@@ -193,3 +193,9 @@ def test_what_a_score_cannot_be_read_without_stands_beside_it(tmp_path: Path) ->
     assert "The highest of 2 decided." in words
     assert "Colours may be pale." not in words
     assert "frames up to 112 s apart" in words
+
+
+def test_a_score_does_not_read_like_the_threshold_that_it_misses(tmp_path: Path) -> None:
+    tree = result(score=0.6976)
+    tree["verdict"] |= {"interval": None, "threshold": 0.6985, "label": "weak_evidence"}
+    assert "0.698" in page_of(tmp_path, summary(), tree).words

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -148,3 +149,17 @@ def test_people_of_two_folders_are_not_taken_for_each_other(
     alone = {group.removeprefix(f"{store}:") for group in seen if group.startswith(f"{store}:")}
     assert len(alone) > 1
     assert len(set(seen)) == 2 * len(alone)
+
+
+def test_one_class_is_not_enough_and_nothing_is_written(pth: Path, tmp_path: Path) -> None:
+    stills = tmp_path / "stills"
+    for number in range(4):
+        file = stills / "val" / "real" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        face = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(file), face)
+    before = pth.read_bytes()
+    with pytest.raises(DatasetError) as caught:
+        calibrate(pth, [stills])
+    assert caught.value.code in ("dataset_one_class", "dataset_empty_class")
+    assert pth.read_bytes() == before

@@ -406,3 +406,13 @@ def test_sound_that_goes_on_makes_no_video_longer(portrait: Path, tmp_path: Path
     model = write_blueness(tmp_path / "blue.onnx")
     whole, both = (detect(file, model=model).input["duration_seconds"] for file in (portrait, path))
     assert both == pytest.approx(whole, abs=0.1)
+
+
+def test_a_folder_is_told_how_to_be_scanned(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = detect(".", model=model).error
+    assert error is not None
+    assert error["message"] == ". is a folder."
+    assert "unmask scan" in error["hint"]

@@ -150,10 +150,11 @@ class _Walk:
                 with os.scandir(folder) as listing:
                     entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
             except OSError as error:
-                yield Found(
-                    folder, *_GONE, regular=False, problem=f"Cannot list it: {error.strerror}."
-                )
+                problem = f"Cannot list {folder}: {error.strerror}."
+                yield Found(folder, *_GONE, regular=False, problem=problem)
                 continue
+            if {"journal.jsonl", "scan.json"} <= {entry.name for entry in entries}:
+                continue  # results of an earlier scan: its pictures have boxes drawn into them
             for entry in entries:
                 if _is_folder(entry):
                     (links if entry.is_symlink() else pending).append(entry.path)

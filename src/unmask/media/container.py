@@ -71,9 +71,12 @@ def check_regular(path: Path) -> Path:
         ) from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise MediaError(f"{path} is {kind}.", code="media_not_regular", hint="Give a file.")
+        hint = "Give a file; for a whole folder: unmask scan FOLDER --out RESULTS."
+        raise MediaError(f"{path} is {kind}.", code="media_not_regular", hint=hint)
     if status.st_size == 0:
-        raise MediaError(f"{path} is empty.", code="media_empty")
+        raise MediaError(
+            f"{path} is empty.", code="media_empty", hint="Copy it again from its source."
+        )
     if not os.access(path, os.R_OK):
         raise MediaError(
             f"Cannot read {path}: permission denied.",

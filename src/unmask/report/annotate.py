@@ -93,7 +93,8 @@ def _write(
     timeline = video.timeline
     canvas = Canvas.fit(video.info.width_px, video.info.height_px, LONGEST_PX, NARROWEST_PX)
     strip = Strip(verdict, canvas, timeline.end_seconds)
-    motions = [Motion(person) for person in verdict.people]
+    looked = [f["time_seconds"] for person in verdict.people for f in person.frames_detail]
+    motions = [Motion(person, looked) for person in verdict.people]
     size = (canvas.width_px, canvas.height_px + strip.height_px)
     origin = float(timeline.pts[0]) * timeline.tick_seconds if timeline.exact else 0.0
     rate = min(120.0, max(1.0, len(timeline) / timeline.end_seconds))

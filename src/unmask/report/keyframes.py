@@ -99,7 +99,11 @@ def key_frames(
             boxes = [box for box in seen.values() if box is not None]
             if verdict.people and abs(frame.pts_seconds - time_seconds) > _SAME_TIME_SECONDS:
                 continue  # a damaged picture's neighbour: the boxes are not of this one
-            wanted = [box for box in boxes if box.person_id in chosen[time_seconds]]
+            wanted = [
+                box
+                for box in boxes
+                if box.person_id in chosen[time_seconds] and box.score is not None
+            ]  # a map of whom the verdict does not judge would be a judgement
             height, width = frame.image.shape[:2]
             found.append(
                 KeyFrame(

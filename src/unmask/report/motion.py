@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,11 @@ class Spot:
 class Motion:
     """Answers for one person; times must come from the same video as the verdict."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, looked_at_seconds: Iterable[float] = ()) -> None:
+        """``looked_at_seconds``: times of frames in which anybody was found; where the person was
+        not, nothing glides over it."""
         frames = person.frames_detail
+        self._looked = np.array(sorted(set(looked_at_seconds)), float)
         self._times = np.array([frame["time_seconds"] for frame in frames], float)
         self._boxes = np.array([frame["box_xyxy_px"] for frame in frames], float).reshape(-1, 4)
         self._scores = [frame["score"] for frame in frames]
@@ -60,5 +64,7 @@ class Motion:
         """Near enough in time, and boxes that touch: over a cut, nothing glides."""
         one, other = self._boxes[after - 1], self._boxes[after]
         touch = (np.minimum(one[2:], other[2:]) > np.maximum(one[:2], other[:2])).all()
-        gap = self._times[after] - self._times[after - 1]
-        return bool(0 < gap <= STRETCH_STEP_SECONDS and touch)
+        start, end = self._times[after - 1 : after + 1]
+        if ((self._looked > start) & (self._looked < end)).any():
+            return False
+        return bool(0 < end - start <= STRETCH_STEP_SECONDS and touch)

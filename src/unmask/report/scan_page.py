@@ -16,7 +16,7 @@ from markupsafe import Markup
 from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.files import atomic_path, printable
 from unmask.report.scan_table import suspicious_seconds
-from unmask.report.text import short_score
+from unmask.report.text import digits_between, short_score
 from unmask.types import STRETCH_STEP_SECONDS
 
 MAX_ROWS = 5000
@@ -142,6 +142,10 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         "rank": -1 if error is not None else len(EVIDENCE) - EVIDENCE.index(verdict["label"]),
         "score": verdict["score"],
         "interval": verdict["interval"],
+        "digits": digits_between(
+            [verdict["score"], *(verdict["interval"] or ())],
+            [verdict["threshold"], *(verdict["cut_points"] or {}).values()],
+        ),
         "suspicious_seconds": suspicious_seconds(result),
         "apart_seconds": _apart_seconds(result),
         "people": len(result["people"]),

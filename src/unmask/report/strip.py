@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from unmask.report.motion import Spot
-from unmask.report.text import WORDS, short_score
+from unmask.report.text import WORDS, score_digits, short_score
 from unmask.report.timeline import clock
 from unmask.types import Person, UInt8Array, Verdict
 
@@ -72,6 +72,7 @@ class Strip:
 
     def __init__(self, verdict: Verdict, canvas: Canvas, end_seconds: float) -> None:
         width_px, self._end = canvas.width_px, max(end_seconds, 1e-6)
+        self._digits = score_digits(verdict)
         upright = canvas.height_px > width_px
         self._unit = width_px / (440 if upright else 640)  # words of about the same size
         people = sorted(verdict.people, key=lambda person: -(person.score or 0.0))[:MOST_ROWS]
@@ -101,7 +102,8 @@ class Strip:
     def _headline(self, verdict: Verdict, head_px: int) -> None:
         words = WORDS[verdict.label].capitalize()
         if verdict.score is not None:
-            words += f" of face manipulation, score {short_score(verdict.score)}. For human review."
+            score = short_score(verdict.score, self._digits)
+            words += f" of face manipulation, score {score}. For human review."
         room = self._right - round(90 * self._unit)
         scale = 0.5 * self._unit
         (wide, _), _ = cv2.getTextSize(words, _FONT, scale, max(1, round(self._unit)))
@@ -114,7 +116,7 @@ class Strip:
         colour = PEOPLE[(person.person_id - 1) % len(PEOPLE)]
         low, high = top_px + round(3 * self._unit), top_px + self._row - round(5 * self._unit)
         baseline = high - round(3 * self._unit)
-        words = f"person {person.person_id}: {short_score(person.score)}"
+        words = f"person {person.person_id}: {short_score(person.score, self._digits)}"
         at = (round(14 * self._unit), baseline)
         self._write(self._still, words, at, 0.42 * self._unit, colour)
         cv2.rectangle(self._still, (self._left, low), (self._right, high), _LANE, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unmask.files import printable
@@ -56,7 +56,11 @@ def score_digits(verdict: Verdict) -> int:
     """How many digits tell a verdict's scores from the cut points that they lie below: 2, to 4."""
     scores = [person.score for person in verdict.people]
     scores += [verdict.score, *(verdict.interval or ())]
-    cuts = [verdict.threshold, *(verdict.cut_points or ())]
+    return digits_between(scores, [verdict.threshold, *(verdict.cut_points or ())])
+
+
+def digits_between(scores: Sequence[float | None], cuts: Sequence[float | None]) -> int:
+    """The same for any scores and cut points."""
     close = [
         (score, cut)
         for score in scores

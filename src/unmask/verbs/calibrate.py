@@ -68,7 +68,7 @@ def calibrate(
 
     Raises:
         ConfigError: a condition that there is not.
-        DatasetError: no video can be judged.
+        DatasetError: no video can be judged, or (``dataset_one_class``) none of a class.
         ModelError: ``model_exported``: an exported file without ``out``; ``model_suffix``: ``out``
             does not end as it must.
         StoreError, ModelError: see `unmask.errors`.
@@ -104,6 +104,13 @@ def calibrate(
     # Copies of a video are no further videos.
     authentic = sum(row.label == REAL for row in rows)
     of_each = authentic, len(rows) - authentic
+    if not all(of_each):
+        raise DatasetError(
+            f"Of the {split} split {authentic} authentic and {of_each[1]} manipulated videos can "
+            "be judged: both classes are needed.",
+            code="dataset_one_class",
+            hint="Add videos of the other class, or see problems.csv in the store.",
+        )
     calibration = fit(logits, labels.astype(int), videos=of_each)
     for note in calibration.notes:
         say(f"Calibration: {note}")

@@ -324,7 +324,8 @@ def _failed(error: InputError, path: Path) -> Verdict:
     """A page may go to strangers, who need not know in which folder the file lay."""
     message = error.message
     for place in (os.path.abspath(path), str(path)):  # noqa: PTH100 - as `unmask.media` names it
-        message = message.replace(place, path.name)
+        if path.name:  # else it is a folder like "." or "/", and says nothing of a place
+            message = message.replace(place, path.name)
     return Verdict(
         status="failed",
         input={},

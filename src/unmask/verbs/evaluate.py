@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,4 +157,7 @@ def clips_for(data: Path, out: Path, config: TrainConfig) -> ClipStore:
     usual = DataConfig()  # it may run elsewhere
     every = replace(config.data, videos_per_class=0, decoder=usual.decoder, workers=usual.workers)
     prepare(data, folder, clip=spec, data_config=every, seed=config.loop.seed)
-    return ClipStore.open(folder, spec)
+    store = ClipStore.open(folder, spec)
+    splits = Counter(entry.record.split for entry in store.entries)
+    say("Videos by split: " + ", ".join(f"{name} {n}" for name, n in sorted(splits.items())) + ".")
+    return store
