@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -377,7 +377,10 @@ def main() -> None:
         sys.exit(EXIT_USAGE if usage else EXIT_FAILED)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:
-            _complain("interrupted", "Interrupted.", _after_ctrl_c(sys.argv))
+            if "detect" in sys.argv[1:2]:
+                _complain("interrupted", "Interrupted.", "To go on later, scan: it resumes.")
+            else:
+                _complain("interrupted", "Interrupted.", "Run the same command again: it resumes.")
         raise
     except OSError as error:
         _complain(
@@ -393,14 +396,6 @@ def main() -> None:
             "This is a fault of unmask. Set UNMASK_DEBUG=1 for the traceback and report it.",
         )
         sys.exit(EXIT_FAILED)
-
-
-def _after_ctrl_c(words: Sequence[str]) -> str:
-    if "detect" in words[1:2]:
-        return (
-            "What was printed stands; run it again for the rest, or 'unmask scan', which resumes."
-        )
-    return "Run the same command again: it resumes."
 
 
 def _percents(estimate: Mapping[str, float | None]) -> str:

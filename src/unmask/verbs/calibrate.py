@@ -93,24 +93,10 @@ def calibrate(
         features.append(found.features)
         sources += [f"{folder}:{name}" for name in found.sources]
         videos[str(folder)] = len(judged)
-    if not rows:
-        raise DatasetError(
-            f"No video of the {split} split can be judged.",
-            code="dataset_empty_split",
-            hint="Choose another --split, or see problems.csv in the store.",
-        )
+    of_each = _of_each_class(rows, split)
     everything = (*rows, *harmed)
     logits, labels = np.array([(row.logit, row.label) for row in everything], float).T
     # Copies of a video are no further videos.
-    authentic = sum(row.label == REAL for row in rows)
-    of_each = authentic, len(rows) - authentic
-    if not all(of_each):
-        raise DatasetError(
-            f"Of the {split} split {authentic} authentic and {of_each[1]} manipulated videos can "
-            "be judged: both classes are needed.",
-            code="dataset_one_class",
-            hint="Add videos of the other class, or see problems.csv in the store.",
-        )
     calibration = fit(logits, labels.astype(int), videos=of_each)
     for note in calibration.notes:
         say(f"Calibration: {note}")
@@ -123,6 +109,26 @@ def calibrate(
     record |= {"under": [AS_IT_IS.key, *conditions], "cross_fitted": honest}
     _write(source, out, name, version, record)
     return CalibrationReport(out, calibration, videos, honest)
+
+
+def _of_each_class(rows: Sequence[Prediction], split: str) -> tuple[int, int]:
+    """How many authentic and manipulated videos there are: some of each."""
+    if not rows:
+        raise DatasetError(
+            f"No video of the {split} split can be judged.",
+            code="dataset_empty_split",
+            hint="Choose another --split, or see problems.csv in the store.",
+        )
+    authentic = sum(row.label == REAL for row in rows)
+    manipulated = len(rows) - authentic
+    if not (authentic and manipulated):
+        raise DatasetError(
+            f"Of the {split} split {authentic} authentic and {manipulated} manipulated videos can "
+            "be judged: both classes are needed.",
+            code="dataset_one_class",
+            hint="Add videos of the other class, or see problems.csv in the store.",
+        )
+    return authentic, manipulated
 
 
 def _cross_fitted(
