@@ -80,7 +80,8 @@ def clips_of(
         why = Warn("gpu_decode_failed", f"Decoded on the CPU: the GPU's decoder failed: {first}")
         if is_out_of_memory(error):
             why = OUT_OF_MEMORY
-    release_memory(device)  # the other workers' files want it
+    if why is OUT_OF_MEMORY:
+        release_memory(device)  # the other workers' files want it
     found = clips_of_on_cpu(path, spec, detector, limits, threads=1)
     return dataclasses.replace(found, warnings=found.warnings + ((why,) if why else ()))
 

@@ -19,6 +19,9 @@ from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
 from unmask.errors import ScanError
 from unmask.media import looks_like_media
 
+SETTINGS_FILE, JOURNAL_FILE = "scan.json", "journal.jsonl"
+"""Of a scan's results, by which these are told."""
+
 _MEDIA_SUFFIXES = STILL_SUFFIXES | VIDEO_SUFFIXES
 _GONE = (-1, -1)
 
@@ -153,7 +156,7 @@ class _Walk:
                 problem = f"Cannot list {folder}: {error.strerror}."
                 yield Found(folder, *_GONE, regular=False, problem=problem)
                 continue
-            if {"journal.jsonl", "scan.json"} <= {entry.name for entry in entries}:
+            if {SETTINGS_FILE, JOURNAL_FILE} <= {entry.name for entry in entries}:
                 continue  # results of an earlier scan: its pictures have boxes drawn into them
             for entry in entries:
                 if _is_folder(entry):

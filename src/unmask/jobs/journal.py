@@ -19,11 +19,9 @@ from typing import IO, Any
 from unmask.clips import STILL_SUFFIXES
 from unmask.errors import ScanError
 from unmask.files import fsync, lock_folder, write_json
-from unmask.jobs.inputs import Found
+from unmask.jobs.inputs import JOURNAL_FILE, SETTINGS_FILE, Found
 
 FORMAT = 1
-SETTINGS_FILE = "scan.json"
-JOURNAL_FILE = "journal.jsonl"
 SYNC_SECONDS = 2.0
 
 

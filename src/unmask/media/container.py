@@ -134,6 +134,16 @@ def open_container(
         yield container, stream
 
 
+def header_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """How long the header says that the video lasts; None where it does not, or tells only of a
+    whole in which the sound may last longer."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
 def check_pixels(width_px: int, height_px: int, limits: Limits, path: Path) -> None:
     """Raise ``media_too_large`` where a picture has more pixels than the limit."""
     if width_px * height_px > limits.max_pixels:

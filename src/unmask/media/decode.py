@@ -49,10 +49,15 @@ class Coverage:
 
     @property
     def step_seconds(self) -> float:
-        """Mean time between neighbouring frames that were handed out; 0.0 where there is none."""
-        spans = self.analysed_ranges_seconds
-        steps = self.frames_analysed - len(spans)
-        return sum(end - start for start, end in spans) / steps if steps > 0 else 0.0
+        """As `mean_step_seconds`."""
+        return mean_step_seconds(self.frames_analysed, self.analysed_ranges_seconds)
+
+
+def mean_step_seconds(frames: int, ranges_seconds: Sequence[Sequence[float]]) -> float:
+    """Mean time between neighbouring ones of so many frames, which cover these ranges; 0.0 where
+    there is none."""
+    steps = frames - len(ranges_seconds)
+    return sum(end - start for start, end in ranges_seconds) / steps if steps > 0 else 0.0
 
 
 class Video:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -19,6 +18,7 @@ from unmask.media.container import (
     Limits,
     check_pixels,
     check_regular,
+    header_seconds,
     open_container,
 )
 from unmask.media.timeline import Scan
@@ -96,7 +96,7 @@ def inspect(
         height_px=height_px,
         rotation_deg=rotation_deg,
         mirrored=mirrored,
-        duration_seconds_from_header=_duration(container, stream),
+        duration_seconds_from_header=header_seconds(container, stream),
         frame_rate_from_header=float(stream.average_rate) if stream.average_rate else None,
         frames_from_header=stream.frames or None,
         warnings=picture.warnings_of(frame) + _shape_warnings(stream),
@@ -123,14 +123,6 @@ def _first_picture(path: Path, packets: Iterator[Packet[VideoStream]]) -> VideoF
         code="media_damaged",
         hint="It may be cut off; copy it again from its source.",
     )
-
-
-def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return None
 
 
 def _shape_warnings(stream: VideoStream) -> tuple[Warn, ...]:

@@ -13,7 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -21,7 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from unmask.errors import MediaError
-from unmask.media.container import PYAV_ERRORS, Limits
+from unmask.media.container import PYAV_ERRORS, Limits, header_seconds
 from unmask.types import Warn
 
 Int64Array = NDArray[np.int64]
@@ -195,10 +194,8 @@ class Scan:
 
     def _shorter_than_header(self, end_seconds: float) -> str:
         """A sentence where clearly less video is there than the header says of it."""
-        header = (self._stream.duration or 0) * self._tick
         container = cast(InputContainer, self._stream.container)
-        if not header and len(container.streams) == 1:  # else it may be the sound that lasts longer
-            header = (container.duration or 0) / av.time_base
+        header = header_seconds(container, self._stream) or 0.0
         if end_seconds >= 0.95 * header - 0.5:
             return ""
         return f"The header says {header:.1f} s, the file holds {end_seconds:.1f} s of video."

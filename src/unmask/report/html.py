@@ -10,16 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from unmask.faces import FaceDetector
-from unmask.files import printable, write_text
+from unmask.files import write_text
 from unmask.inference import Model
 from unmask.media import Limits
+from unmask.media.decode import mean_step_seconds
 from unmask.report.json import as_dict, verdict_json
 from unmask.report.keyframes import KeyFrame, key_frames
-from unmask.report.text import WORDS, score_digits, short_score
+from unmask.report.pages import environment
+from unmask.report.text import DAMAGED, WORDS, score_digits, short_score
 from unmask.report.timeline import Track, clock, span_seconds, ticks, track
 from unmask.scoring.segments import longest_gap_seconds
 from unmask.types import STRETCH_STEP_SECONDS, Verdict
@@ -76,10 +78,14 @@ def verdict_html(
         made_at: the time printed on it; now by default.
     """
     end = span_seconds(verdict)
-    threshold, step = verdict.threshold, _step_seconds(verdict)
+    threshold, coverage = verdict.threshold, verdict.coverage
+    step = mean_step_seconds(
+        coverage.get("frames_analysed", 0), coverage.get("analysed_ranges_seconds", ())
+    )
     return _template().render(
         v=as_dict(verdict),
         words=WORDS,
+        damaged=DAMAGED,
         digits=score_digits(verdict),
         made_at=(made_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         still="single_picture" in [warn.code for warn in verdict.warnings],
@@ -92,7 +98,7 @@ def verdict_html(
         zones=_ZONES,
         far_apart_seconds=STRETCH_STEP_SECONDS,
         step_seconds=step,
-        gap_seconds=longest_gap_seconds(step or 0.0),
+        gap_seconds=longest_gap_seconds(step),
         json_uri=Markup("data:application/json;base64,") + _base64(verdict_json(verdict).encode()),
     )
 
@@ -144,25 +150,10 @@ def _place(score: float, bounds: Sequence[float]) -> float:
     raise ValueError("there must be at least two bounds")
 
 
-def _step_seconds(verdict: Verdict) -> float | None:
-    """Mean time between two neighbouring frames that were looked at."""
-    spans = verdict.coverage.get("analysed_ranges_seconds", ())
-    steps = verdict.coverage.get("frames_analysed", 0) - len(spans)
-    looked = sum(end - start for start, end in spans)
-    return looked / steps if steps > 0 and looked > 0 else None
-
-
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("unmask.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    environment.filters |= {
+    pages = environment()
+    pages.filters |= {
         "clock": clock,
         "score": _score,
         "short": short_score,
@@ -172,7 +163,7 @@ def _template() -> Template:
         "jpeg": lambda content: Markup("data:image/jpeg;base64,") + _base64(content),
         "colour": lambda person_id: (person_id - 1) % COLOURS,
     }
-    return environment.get_template("verdict.html")
+    return pages.get_template("verdict.html")
 
 
 def _score(value: float | None, digits: int = 2) -> str:

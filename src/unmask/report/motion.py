@@ -31,7 +31,7 @@ class Motion:
         """``looked_at_seconds``: times of frames in which anybody was found; where the person was
         not, nothing glides over it."""
         frames = person.frames_detail
-        self._looked = np.array(sorted(set(looked_at_seconds)), float)
+        self._looked = np.array([*looked_at_seconds], float)
         self._times = np.array([frame["time_seconds"] for frame in frames], float)
         self._boxes = np.array([frame["box_xyxy_px"] for frame in frames], float).reshape(-1, 4)
         self._scores = [frame["score"] for frame in frames]

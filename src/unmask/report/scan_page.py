@@ -14,9 +14,10 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from markupsafe import Markup
 
 from unmask.clips import STILL_SUFFIXES, VIDEO_SUFFIXES
-from unmask.files import atomic_path, printable
+from unmask.files import atomic_path
+from unmask.report.pages import environment
 from unmask.report.scan_table import suspicious_seconds
-from unmask.report.text import digits_between, short_score
+from unmask.report.text import DAMAGED, digits_between, short_score
 from unmask.types import STRETCH_STEP_SECONDS
 
 MAX_ROWS = 5000
@@ -78,19 +79,11 @@ def write_page(
             `MAX_ROWS` are.
         tables: names of the files beside the page that hold every result.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("unmask.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"words": _words, "clean": printable, "short": short_score}
-    script = environment.get_template("scan.js").render()
+    pages = environment()
+    pages.filters |= {"words": _words, "short": short_score}
+    script = pages.get_template("scan.js").render()
     digest = hashlib.sha256(script.encode()).digest()
-    page = environment.get_template("scan.html").stream(
+    page = pages.get_template("scan.html").stream(
         script=Markup(script),
         script_sha256=base64.b64encode(digest).decode("ascii"),  # the only one that may run
         summary=summary,
@@ -129,7 +122,7 @@ def _row(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     path = os.fsdecode(unquote_to_bytes(urlsplit(file["uri"]).path))
     notes = [note["message"] for note in verdict["reasons"]]
     if coverage["partial"]:
-        notes.append("The file is damaged: a part of it could not be read and was not judged.")
+        notes.append(DAMAGED)
     notes += [note["message"] for note in result["warnings"] if note["code"] in _OF_THE_VERDICT]
     if error is not None:
         notes = [f"{error['message']} [{error['code']}]"]

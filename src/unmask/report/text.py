@@ -19,6 +19,7 @@ WORDS: dict[Evidence, str] = {
     "strong_evidence": "strong evidence",
     "very_strong_evidence": "very strong evidence",
 }
+DAMAGED = "The file is damaged: a part of it could not be read and was not judged."
 _MEASURES = {
     "auc_roc": "AUC-ROC",
     "auc_pr": "AUC-PR",
@@ -83,8 +84,8 @@ def verdict_text(verdict: Verdict, *, limitations: bool = True) -> str:
         error = verdict.error
         lines = [f"{name}: failed [{error['code']}]", f"  {error['message']}"]
         return _joined([*lines, f"  {error['hint']}"] if error["hint"] else lines)
-    lines = [f"{name}: {WORDS[verdict.label]}{_numbers(verdict)}", f"  {verdict.text}"]
     digits = score_digits(verdict)
+    lines = [f"{name}: {WORDS[verdict.label]}{_numbers(verdict, digits)}", f"  {verdict.text}"]
     lines += [_person_line(person, digits) for person in verdict.people]
     if verdict.score is not None:  # without a score the text above gives the reasons
         lines += [f"  {'reason':<10} {reason.message}" for reason in verdict.reasons]
@@ -110,10 +111,9 @@ def _joined(lines: Iterable[str]) -> str:
     return "\n".join(printable(line) for line in lines if line)
 
 
-def _numbers(verdict: Verdict) -> str:
+def _numbers(verdict: Verdict, digits: int) -> str:
     if verdict.score is None:
         return ""
-    digits = score_digits(verdict)
     parts = [f"score {short_score(verdict.score, digits)}"]
     if verdict.interval is not None:
         parts[0] += f" [{', '.join(short_score(end, digits) for end in verdict.interval)}]"

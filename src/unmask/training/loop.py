@@ -384,8 +384,8 @@ class Trainer:
                 code="run_memory",
                 hint="Lower loop.batch_size, clip.frames or clip.size_px.",
             ) from error
-        self.micro = math.ceil(self.micro / 2)
-        self.micro += self.micro > 1 and self.micro % 2  # both of a pair lose the same patches
+        half = math.ceil(self.micro / 2)
+        self.micro = half if half == 1 else half + half % 2  # even: pairs stay whole
         self._say(f"Out of memory: going on with {self.micro} clips at once, same effective batch.")
 
     # ---------------------------------------------------------------- small things

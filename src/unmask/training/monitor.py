@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -115,8 +116,8 @@ class Monitor:
         }
         for key in SAMPLED:
             values = [sample[key] for sample in samples if key in sample]
-            told = max(values, default=0.0) if key in PEAKS else sum(values) / max(len(values), 1)
-            summary[key] = round(told, 4) if values else None
+            tell = max if key in PEAKS else fmean
+            summary[key] = round(tell(values), 4) if values else None
         if self._clock is not None:
             seconds = self._clock.take() | {"wait": self._waited}
             rest = elapsed - sum(seconds.values())

@@ -82,14 +82,9 @@ def calibrate(
     videos: dict[str, int] = {}
     for folder in data:
         found = score_split(source, folder, split, harms)
-        judged = [row for row in found.predictions if row.logit is not None]
-        # Folders may number their people alike.
-        rows += [replace(row, group=f"{folder}:{row.group}") for row in judged]
-        harmed += [
-            replace(row, group=f"{folder}:{row.group}")
-            for row in found.harmed
-            if row.logit is not None
-        ]
+        judged = _judged(found.predictions, folder)
+        rows += judged
+        harmed += _judged(found.harmed, folder)
         features.append(found.features)
         sources += [f"{folder}:{name}" for name in found.sources]
         videos[str(folder)] = len(judged)
@@ -109,6 +104,11 @@ def calibrate(
     record |= {"under": [AS_IT_IS.key, *conditions], "cross_fitted": honest}
     _write(source, out, name, version, record)
     return CalibrationReport(out, calibration, videos, honest)
+
+
+def _judged(rows: Sequence[Prediction], folder: Path) -> list[Prediction]:
+    """Those that have a logit, in groups of the folder's own: folders may number people alike."""
+    return [replace(row, group=f"{folder}:{row.group}") for row in rows if row.logit is not None]
 
 
 def _of_each_class(rows: Sequence[Prediction], split: str) -> tuple[int, int]:

@@ -164,11 +164,11 @@ def parity(detector: Detector, path: Path, *, patches: bool = False) -> float:
         mask[:, 0] |= ~mask.any(axis=1)
         with torch.no_grad():
             expected = _ChannelsLast(detector)(torch.from_numpy(frames), torch.from_numpy(mask))
-        given = [*model.logits(frames, mask)]
+        pairs = list(zip(expected[:2], model.logits(frames, mask), strict=True))
         if patches and model.has_patches:
-            expected = (*expected[:2], expected[3][torch.from_numpy(mask)])
-            given.append(model.patch_logits(frames, mask)[mask])
-        for ours, theirs in zip(expected, given, strict=False):
+            there = model.patch_logits(frames, mask)[mask]
+            pairs.append((expected[3][torch.from_numpy(mask)], there))
+        for ours, theirs in pairs:
             worst = max(worst, float(np.abs(ours.numpy() - theirs).max()))
     return worst
 
