@@ -10,6 +10,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 
+from unmask.augment import degrade
 from unmask.augment.blend import FaceCrop
 from unmask.augment.degrade import Degradation, DegradeConfig, h264, jpeg
 
@@ -108,6 +109,27 @@ def test_h264_keeps_the_number_and_the_order_of_frames(portrait: FaceCrop) -> No
     assert len(out) == 4
     nearest = [int(np.argmax([psnr(o, f) for f in frames])) for o in out]
     assert nearest == [0, 1, 2, 3]
+
+
+def test_the_sides_change_places_in_the_stream_and_come_back(
+    portrait: FaceCrop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light_first = []
+
+    def watched(wide: list[np.ndarray], crf: int) -> list[np.ndarray]:
+        left, right = np.split(wide[-1], 2, 1)
+        light_first.append(left.mean() > right.mean())
+        return h264(wide, crf)
+
+    monkeypatch.setattr(degrade, "h264", watched)
+    config = replace(OFF, h264=1.0, h264_crf=(20, 20))
+    dark, light = portrait.image // 2, 255 - portrait.image // 2
+    drawn = [Degradation(config, np.random.default_rng(seed), 128) for seed in range(8)]
+    for one in drawn:
+        [[a], [b]] = one([[dark], [light]])
+        assert a.mean() < 128 < b.mean()
+    assert light_first == [one.swap_sides for one in drawn]
+    assert set(light_first) == {False, True}
 
 
 def test_high_pass_residue_does_not_tell_the_sides_of_untouched_pairs_apart(
