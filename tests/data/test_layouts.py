@@ -285,6 +285,14 @@ def test_a_table_of_tar_shards_binds_identities_and_sources(tmp_path: Path) -> N
     assert len(splits_of_groups(manifest)) == 10
 
 
+def test_a_table_of_recordings_binds_a_fake_to_what_it_was_made_from(tmp_path: Path) -> None:
+    rows = [f"r{n}.mp4,real,v{n}," for n in range(10)]
+    rows += [f"f{n}.mp4,fake,w{n},v{n}" for n in range(10)]
+    manifest = read_manifest(table(tmp_path, "file,label,video,source_video\n" + "\n".join(rows)))
+    assert all(together(manifest, f"r{n}.mp4", f"f{n}.mp4") for n in range(10))
+    assert len(splits_of_groups(manifest)) == 10
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
