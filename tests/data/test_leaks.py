@@ -85,6 +85,19 @@ def test_black_pictures_are_no_twins(tmp_path: Path) -> None:
     assert told(store_of(tmp_path, videos)) == []
 
 
+@pytest.mark.parametrize(("bits", "twins"), [(24, [("a", "b")]), (25, [])])
+def test_how_near_is_near(tmp_path: Path, bits: int, twins: list[tuple[str, str]]) -> None:
+    videos = [(name, "train", name, name, picture_clip(1)) for name in ("a", "b")]
+    a, b = store_of(tmp_path, videos).entries
+    near = a.clips[0].hashes[0]
+    far = f"{int(near, 16) ^ sum(1 << 10 * n for n in range(bits)):064x}"
+    hashed = [
+        dataclasses.replace(entry, clips=(dataclasses.replace(entry.clips[0], hashes=(one,)),))
+        for entry, one in ((a, near), (b, far))
+    ]
+    assert find_twins(hashed) == twins
+
+
 def test_videos_without_clips_leak_nothing(tmp_path: Path) -> None:
     """The same error page was downloaded in the place of three videos."""
     with StoreWriter(tmp_path, SPEC) as writer:
