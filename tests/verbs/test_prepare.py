@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -113,28 +112,30 @@ def test_worker_processes_give_the_same_store(dataset: Path, tmp_path: Path) -> 
 
 
 def test_killed_and_taken_up_again(dataset: Path, tmp_path: Path) -> None:
-    """SIGKILL to the command as soon as its first row is on the disk."""
+    """SIGKILL to the command when the pixels of its third video are put, but not yet their row."""
     store = tmp_path / "store"
     code = (
-        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        f"import os, signal, sys; sys.path[:0] = {sys.path!r}\n"
         "from pathlib import Path\n"
         "from unmask.clips import writer\n"
         "from unmask.config import ClipSpec\n"
         "from unmask.verbs.prepare import prepare\n"
         "writer.COMMIT_ROWS = 1\n"
+        "write = writer.StoreWriter._write_row\n"
+        "def dying(self, entry):\n"
+        "    if len(self.entries) == 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    write(self, entry)\n"
+        "writer.StoreWriter._write_row = dying\n"
         "spec = ClipSpec(frames=4, size_px=48)\n"
         f"prepare(Path({str(dataset)!r}), Path({str(store)!r}), clip=spec, workers=0)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    index = store / "index.jsonl"
-    until = time.monotonic() + 60
-    while not (index.exists() and index.stat().st_size) and time.monotonic() < until:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    index = (store / "index.jsonl").read_bytes()
     report = run(dataset, store)
-    assert report.worked + report.skipped == 11
-    assert report.skipped >= 1
+    assert (report.worked, report.skipped) == (9, 2)
+    assert (store / "index.jsonl").read_bytes().startswith(index)  # nothing of it is done again
     run(dataset, tmp_path / "whole")
     one, two = ClipStore.open(store), ClipStore.open(tmp_path / "whole")
     for a, b in zip(one.entries, two.entries, strict=True):
