@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import yaml
 from datasets import SETTINGS, make_dataset
 
 from unmask import detect, weights
-from unmask.clips import ClipStore
+from unmask.clips import read_records, write_records
 from unmask.config import TrainConfig, from_dict, load
 from unmask.data.stages import STAGES
 from unmask.errors import DatasetError, LeakError, RunError, StoreError
@@ -164,12 +165,15 @@ def test_a_leak_stops_before_anything_is_trained(trained: TrainReport, tmp_path:
     (store,) = (trained.run.parent / "stores").iterdir()
     copy = tmp_path / "store"
     shutil.copytree(store, copy)
-    manifest = copy / "manifest.csv"
-    first = ClipStore.open(copy).entries[0].record
-    manifest.write_text(manifest.read_text().replace(f",{first.group},", ",same,", 1))
-    strict = (*SETTINGS, "data.allow_leaks=[]")
-    with pytest.raises(LeakError):
+    records = read_records(copy / "manifest.csv")
+    for_test = next(record for record in records if record.split == "test")
+    group = next(record.group for record in records if record.split == "train")
+    moved = [replace(r, group=group) if r == for_test else r for r in records]
+    write_records(copy / "manifest.csv", moved)
+    strict = (*SETTINGS, "data.allow_leaks=[near_duplicate]")
+    with pytest.raises(LeakError, match=for_test.path) as caught:
         train(copy, out=tmp_path / "run", overrides=strict)
+    assert caught.value.code == "leak_group"
     assert not (tmp_path / "run" / "models").exists()
 
 
