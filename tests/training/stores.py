@@ -12,8 +12,8 @@ SPEC = ClipSpec(frames=3, size_px=32)
 COUNTS = {"train": 12, "val": 6, "test": 6}  # authentic videos; as many fakes
 
 
-def make_store(folder: Path, spec: ClipSpec = SPEC) -> Path:
-    """Write the store into ``folder``."""
+def make_store(folder: Path, spec: ClipSpec = SPEC, people: int = 1) -> Path:
+    """Write the store into ``folder``; every fake names its source, ``people`` are in a video."""
     rng = np.random.default_rng(0)
     records = []
     with StoreWriter(folder, spec) as writer:
@@ -22,10 +22,15 @@ def make_store(folder: Path, spec: ClipSpec = SPEC) -> Path:
                 for label in (0, 1):
                     path = f"{split}/{'fake' if label else 'real'}/{number:02d}.mp4"
                     record = VideoRecord(
-                        path=path, label=label, split=split, group=f"{split}{number}"
+                        path=path,
+                        label=label,
+                        split=split,
+                        group=f"{split}{number}",
+                        source=path.replace("fake", "real") if label else "",
                     )
                     records.append(record)
-                    writer.append(StoreEntry(record, "ok"), [_clip(rng, label)])
+                    clips = [_clip(rng, label, track_id) for track_id in range(people)]
+                    writer.append(StoreEntry(record, "ok"), clips)
     write_records(folder / "manifest.csv", records)
     return folder
 
@@ -46,7 +51,7 @@ def tiny_config(*words: str) -> TrainConfig:
     )
 
 
-def _clip(rng: np.random.Generator, label: int) -> Clip:
+def _clip(rng: np.random.Generator, label: int, track_id: int) -> Clip:
     frames = rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     if label:
         frames[:, 8:24, 8:24] = frames[:, 8:24, 8:24].mean((1, 2), keepdims=True).astype(np.uint8)
@@ -56,5 +61,5 @@ def _clip(rng: np.random.Generator, label: int) -> Clip:
         pts_seconds=np.arange(3, dtype=np.float32),
         boxes_xyxy_px=np.tile(np.array([0, 0, 32, 32], np.float32), (3, 1)),
         keypoints_px=np.zeros((3, 5, 2), np.float32),
-        track_id=0,
+        track_id=track_id,
     )

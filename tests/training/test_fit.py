@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 from bank_faces import face
+from lightning_fabric import Fabric
 from stores import make_store, tiny_config
 from torch.optim import SGD
 
 from unmask.config import load
 from unmask.data.facebank import FaceBank
+from unmask.data.loader import ClipLoader
 from unmask.data.pairs import pair_loaders
 from unmask.errors import ModelError
 from unmask.models import build, load_checkpoint, save_model
+from unmask.training import fit as fit_module
+from unmask.training import loop as loop_module
 from unmask.training.fabric import build_fabric
 from unmask.training.fit import fit
 from unmask.training.loop import Trainer
@@ -48,6 +52,37 @@ def test_another_network_is_refused(trained: Path, store: Path, tmp_path: Path) 
     with pytest.raises(ModelError, match=r"loop\.start_from") as caught:
         fit(tiny_config(f"loop.start_from={trained}", "model.lstm_hidden=4"), store, tmp_path)
     assert caught.value.code == "model_mismatch"
+
+
+def test_a_fake_and_its_source_are_augmented_alike(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+
+    def augment(clips: torch.Tensor, draws: object, pairs: torch.Tensor) -> torch.Tensor:
+        seen.append(pairs.tolist())
+        return clips
+
+    monkeypatch.setattr(loop_module, "Augment", lambda config: augment)
+    fit(tiny_config("data.pair_sources=true", "loop.epochs=1"), store, tmp_path)
+    assert seen == [[0, 0, 2, 2]] * 6
+
+
+def test_training_sees_the_main_person_and_validation_everybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = []
+
+    def trainer(fabric: Fabric, config: object, model: object, *loaders: object) -> None:
+        for loader in loaders[:2]:
+            assert isinstance(loader, ClipLoader)
+            tracks.append([item.ref.track_id for item in loader.items])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module, "Trainer", trainer)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_config(), make_store(tmp_path / "store", people=2), tmp_path / "run")
+    assert tracks == [[0] * 24, [0, 1] * 12]
 
 
 def test_a_student_learns_what_its_teacher_says(trained: Path, store: Path, tmp_path: Path) -> None:
