@@ -4,22 +4,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from stores import make_store, tiny_config
 
+from unmask.config import TrainConfig
 from unmask.data.loader import Batch
 from unmask.errors import DatasetError, RunError
-from unmask.models import load_checkpoint
+from unmask.models import Detector, Output, load_checkpoint
 from unmask.training import fit as fit_module
 from unmask.training import loop as loop_module
 from unmask.training.checkpoint import load_last
 from unmask.training.fit import fit
 from unmask.training.loop import Trainer
+from unmask.training.validate import Validation
+
+STILL = (
+    "model.dropout=0.0",
+    "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
+    "noise: 0, downscale: 0, jpeg: 0}",
+    "model.backbone=test_vit",  # batch statistics would differ between parts and whole batches
+)
+"""Nothing random."""
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +49,21 @@ def _trace(run: Path) -> list[float]:
     last = load_last(run / "models" / "last")
     assert last is not None
     return [value for row in last.state.history for value in (row["train_loss"], row["val_loss"])]
+
+
+def _fit_until(at_step: int, config: TrainConfig, store: Path, run: Path) -> None:
+    """A run that is stopped before that step."""
+    step = Trainer._step
+
+    def stopped(self: Trainer, batch: Batch) -> float | None:
+        if self.state.step == at_step:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, store, run)
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +202,18 @@ def test_accumulation_after_out_of_memory_keeps_the_batch(
     assert max(seen[:12]) == 2
 
 
+def test_uneven_parts_of_a_batch_weigh_what_they_hold(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five clips by 2, 2 and 1 teach the same as five at once."""
+    config = tiny_config(*STILL, "loop.batch_size=5")
+    fit(config, store, tmp_path / "whole")
+    seen = _device_that_holds(2, monkeypatch)
+    fit(config, store, tmp_path / "parts")
+    assert seen[:3] == [2, 2, 1]
+    assert _trace(tmp_path / "parts") == pytest.approx(_trace(tmp_path / "whole"), rel=1e-4)
+
+
 @pytest.mark.parametrize("batch_size", [0, 4])
 def test_memory_for_not_even_one_clip_is_told(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
@@ -286,6 +325,40 @@ def test_a_checkpoint_within_an_epoch_counts_its_time(
     assert last.state.seconds > 0.1
 
 
+def test_the_best_epoch_is_kept_and_too_many_worse_ones_end_the_run(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of equal AUCs, the lower loss is the better."""
+    told = iter([(0.6, 0.5), (0.5, 0.5), (0.9, 0.5), (0.9, 0.4), (0.9, 0.6), (0.7, 0.1)])
+
+    def validate(*how: object) -> Validation:
+        auc, loss = next(told)
+        return Validation(loss, auc, 0.5, {})
+
+    monkeypatch.setattr(loop_module, "validate", validate)
+    words = ("loop.epochs=9", "loop.steps_per_epoch=1", "optim.early_stop_patience=2")
+    state = fit(tiny_config(*words), store, tmp_path)
+    assert (state.epoch, state.best_epoch) == (6, 4)
+    assert [row["best"] for row in state.history] == [True, False, True, True, False, False]
+    _, best = load_checkpoint(tmp_path / "models" / "best_model.pth")
+    assert best.metrics == {"val_auc_video": 0.9, "val_loss": 0.4, "epoch": 4}
+
+
+def test_a_model_is_trained_in_training_mode_and_judged_in_the_other(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    forward = Detector.forward
+
+    def watched(self: Detector, clips: torch.Tensor, mask: torch.Tensor) -> Output:
+        seen.add((torch.is_inference_mode_enabled(), self.training))
+        return forward(self, clips, mask)
+
+    monkeypatch.setattr(Detector, "forward", watched)
+    fit(tiny_config("loop.epochs=1"), store, tmp_path)
+    assert seen == {(False, True), (True, False)}
+
+
 def test_a_run_that_stopped_at_its_limit_goes_on_where_it_is_given_more(
     store: Path, tmp_path: Path
 ) -> None:
@@ -307,12 +380,61 @@ def test_all_ranks_go_by_the_first_ones_clock(
     assert trainer._elapsed() == 7.0
 
 
-def test_ema_and_found_batch_size_resume(store: Path, tmp_path: Path) -> None:
-    words = ("optim.ema=0.9", "loop.batch_size=0", "loop.max_batch_size=4")
-    first = fit(tiny_config(*words, "loop.epochs=1"), store, tmp_path / "run")
-    assert 1 <= first.batch_size <= 4
-    again = fit(tiny_config(*words, "loop.epochs=1"), store, tmp_path / "run")
-    assert again.step == first.step
+def test_the_average_is_what_is_validated_and_kept(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = []
+    validate = loop_module.validate
+
+    def watched(fabric: Fabric, model: Detector, *how: Any) -> Validation:
+        judged.append({name: value.clone() for name, value in model.state_dict().items()})
+        return validate(fabric, model, *how)
+
+    monkeypatch.setattr(loop_module, "validate", watched)
+    state = fit(tiny_config("optim.ema=0.9"), store, tmp_path)
+    last = load_last(tmp_path / "models" / "last")
+    assert last is not None
+    best, _ = load_checkpoint(tmp_path / "models" / "best_model.pth")
+    for name, value in judged[-1].items():
+        assert torch.equal(value, last.ema[f"module.{name}"]), name
+    for name, value in judged[state.best_epoch - 1].items():
+        assert torch.equal(value, best.state_dict()[name]), name
+    assert last.ema["n_averaged"] == state.step
+    assert not torch.equal(judged[-1]["classifier.weight"], last.model["classifier.weight"])
+
+
+def test_a_stopped_run_takes_up_its_average_and_its_plateau(store: Path, tmp_path: Path) -> None:
+    config = tiny_config("optim.ema=0.9")
+    fit(config, store, tmp_path / "whole")
+    _fit_until(9, config, store, tmp_path / "stopped")
+    fit(config, store, tmp_path / "stopped")
+    whole, resumed = (load_last(tmp_path / name / "models/last") for name in ("whole", "stopped"))
+    assert whole is not None
+    assert resumed is not None
+    assert whole.ema.keys() == resumed.ema.keys()
+    for name, value in whole.ema.items():
+        assert torch.equal(value, resumed.ema[name]), name
+    assert resumed.optimizer["plateau"] == whole.optimizer["plateau"]
+    assert whole.optimizer["plateau"]["last_epoch"] == 2
+
+
+def test_a_batch_size_is_searched_once_and_the_search_leaves_nothing(
+    store: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    search = loop_module.find_batch_size
+
+    def searched(attempt: Callable[[int], float], device: torch.device, most: int) -> int:
+        found.append(search(attempt, device, most))
+        return 4  # whatever this machine's clock says
+
+    monkeypatch.setattr(loop_module, "find_batch_size", searched)
+    config = tiny_config("loop.batch_size=0", "loop.max_batch_size=4")
+    _fit_until(9, config, store, tmp_path)
+    state = fit(config, store, tmp_path)
+    assert (len(found), state.batch_size) == (1, 4)
+    assert 1 <= found[0] <= 4
+    assert _trace(tmp_path) == _trace(undisturbed)
 
 
 def test_a_split_without_clips_is_told(tmp_path: Path) -> None:
@@ -329,10 +451,7 @@ def test_two_processes_give_the_trace_of_one(store: Path, tmp_path: Path) -> Non
     """DDP over gloo: the same global batches, no augmentation and dropout, the same loss at every
     step (each epoch is one step, since the history tells of epochs)."""
     still = (
-        "model.dropout=0.0",
-        "augment={flip: 0, crop_scale: [1, 1], rotate_deg: 0, colour: 0, grayscale: 0, blur: 0, "
-        "noise: 0, downscale: 0, jpeg: 0}",
-        "model.backbone=test_vit",  # batch statistics would differ between half and whole batches
+        *STILL,
         "loop={epochs: 6, steps_per_epoch: 1, batch_size: 4, accelerator: cpu, precision: fp32}",
     )
     fit(tiny_config(*still), store, tmp_path / "one")
