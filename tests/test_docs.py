@@ -143,7 +143,7 @@ def test_the_catalogue_has_every_kind_of_error_and_its_default_code() -> None:
         ("config_override", "is not of the form key=value.", "loop.epochs=5"),
         ("leak_near_duplicate", "in two splits", "groups.csv"),  # a code that is put together
         ("model_card", "cannot be used: {reason}", "Install unmask again."),  # by a function
-        ("no_face", "No usable face in the {frames_analysed} frames", ""),  # by a variable
+        ("no_face", "No usable face in {...}", ""),  # by a variable
         ("prepare_timeout", "Given up after", ""),
         ("interrupted", "Interrupted.", "it resumes"),
     ],

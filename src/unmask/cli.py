@@ -259,7 +259,7 @@ def detect(
             _print_text(verdict_json(verdict, ascii_only=not _prints_any_letter()))
         else:
             _print_text(verdict_text(verdict, limitations=False))
-        limits = verdict.limitations or limits
+        limits = limits if verdict.error else verdict.limitations
         notices, whole = illustrate(
             videos[number],
             verdict,

@@ -59,9 +59,9 @@ class MediaError(InputError):
 
     Codes: ``media_not_found``, ``media_not_regular`` (FIFO, directory, device),
     ``media_empty``, ``media_format`` (not a known container, playlist, text),
-    ``media_no_video`` (audio only), ``media_no_frames``, ``media_too_large`` (pixels),
-    ``media_too_long``, ``media_damaged``, ``media_unreadable`` (permissions, I/O),
-    ``media_changed`` (while it was judged).
+    ``media_no_video`` (audio only), ``media_in_tiles`` (a phone's HEIC), ``media_no_frames``,
+    ``media_too_large`` (pixels), ``media_too_long``, ``media_damaged``,
+    ``media_unreadable`` (permissions, I/O), ``media_changed`` (while it was judged).
     """
 
     default_code = "media_damaged"

@@ -38,6 +38,12 @@ def test_empty_file(tmp_path: Path) -> None:
     assert code_of(written(tmp_path / "empty.mp4", b"")) == "media_empty"
 
 
+def test_a_photo_in_tiles_is_not_judged_by_one_of_them(tmp_path: Path) -> None:
+    image = next(make_media.gradient_frames(1, 256, 128))
+    path = make_media.write_tiled_photo(tmp_path / "photo.heic", image, tmp_path)
+    assert code_of(path) == "media_in_tiles"
+
+
 def test_text_file(tmp_path: Path) -> None:
     assert code_of(written(tmp_path / "text.mp4", b"not a video\n" * 200)) == "media_format"
 

@@ -26,7 +26,7 @@ from unmask.errors import ModelError
 from unmask.faces import load_detector
 from unmask.inference import load_model
 from unmask.inference.session import OnnxModel
-from unmask.report import as_dict
+from unmask.report import as_dict, verdict_text
 from unmask.types import Face, Verdict
 from unmask.verbs.detect import detect, detect_many
 
@@ -205,8 +205,27 @@ def test_a_face_that_shows_for_a_moment(media: Path, model: Path) -> None:
     assert codes(verdict) == ["too_few_frames"]
 
 
-def test_a_single_frame(media: Path, model: Path) -> None:
+def test_a_file_of_one_picture_is_a_still(media: Path, model: Path) -> None:
     path = make_media.write_video(media / "one.mp4", make_media.portrait_frames(1))
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert (verdict.label, codes(verdict)) == ("weak_evidence", [])
+    assert [warn.code for warn in verdict.warnings].count("single_picture") == 1
+    assert "1 frame," in verdict_text(verdict)
+
+
+def test_one_picture_that_is_left_of_a_video_is_no_still(media: Path, model: Path) -> None:
+    frames = make_media.portrait_frames(30, 320, 240)
+    whole = make_media.write_video(media / "whole.mkv", frames, options={"g": "1"})
+    path = make_media.write_truncated(whole, media / "first.mkv", 0.1)
+    verdict = detect(path, model=model)
+    checked(verdict)
+    assert verdict.coverage["frames_analysed"] == 1
+    assert (verdict.score, codes(verdict)) == (None, ["too_few_frames"])
+
+
+def test_three_frames_are_too_few(media: Path, model: Path) -> None:
+    path = make_media.write_video(media / "three.mp4", make_media.portrait_frames(3))
     verdict = detect(path, model=model)
     checked(verdict)
     assert (verdict.score, codes(verdict)) == (None, ["too_few_frames"])

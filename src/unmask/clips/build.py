@@ -49,6 +49,8 @@ class VideoClips:
     """Where its pictures were decoded."""
     seconds: float | None = None
     """How long the video lasts by the times of its pictures; None for a still."""
+    single: bool = False
+    """Whether the file is whole and holds one picture: a still, whatever its name says."""
 
 
 def build_clips(tracks: Sequence[Track], spec: ClipSpec) -> list[Clip]:
@@ -125,6 +127,7 @@ def cut_clips(
         warnings=coverage.warnings + extraction.warnings,
         decoder=decoder,
         seconds=video.timeline.end_seconds,
+        single=len(video.timeline) == 1 and not coverage.partial,
     )
 
 
@@ -158,6 +161,7 @@ def clips_of_still(path: str | Path, spec: ClipSpec, limits: Limits | None = Non
         frames_with_face=1,
         tracks=1,
         warnings=(),
+        single=True,
     )
 
 

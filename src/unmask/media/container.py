@@ -108,7 +108,8 @@ def open_container(
         accelerator: decodes, where it can take the stream.
 
     Raises:
-        MediaError: ``media_format``, ``media_damaged``, ``media_no_video``, ``media_too_large``.
+        MediaError: ``media_format``, ``media_damaged``, ``media_no_video``, ``media_in_tiles``,
+            ``media_too_large``.
     """
     options = {
         "protocol_whitelist": "file",
@@ -163,6 +164,12 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
         raise MediaError(f"{path} holds no video stream.", code="media_no_video")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
+    if stream.disposition & Disposition.dependent:  # one of the parts that make the picture
+        raise MediaError(
+            f"{path} is a photo in tiles, as phones write HEIC; they are not put together here.",
+            code="media_in_tiles",
+            hint="Save it as JPEG or PNG, without scaling it, and judge that.",
+        )
     # Typed as always present, yet None where this FFmpeg has no decoder for the codec.
     if getattr(stream, "codec_context", None) is None:
         raise MediaError(
@@ -193,5 +200,5 @@ def _refusal(path: Path) -> MediaError:
     return MediaError(
         f"{path} is not a video file of a known kind.",
         code="media_format",
-        hint="Give a video file; playlists are not followed.",
+        hint="Give a video, or a still as JPEG, PNG, WebP or BMP; playlists are not followed.",
     )

@@ -9,6 +9,7 @@ from typing import Any
 from unmask.files import printable
 from unmask.metrics import Estimate
 from unmask.report.performance import performance_lines
+from unmask.scoring.verdict import frames_text
 from unmask.types import Evidence, Person, Segment, Verdict
 
 WORDS: dict[Evidence, str] = {
@@ -129,7 +130,7 @@ def _person_line(person: Person, digits: int) -> str:
     suspicious = f"; suspicious {spans}" if spans else ""
     return (
         f"  {f'person {person.person_id}':<10} {short_score(person.score, digits):<9}"
-        f"{WORDS[person.label]}; {person.frames} frames, face {person.median_face_px:.0f} px"
+        f"{WORDS[person.label]}; {frames_text(person.frames)}, face {person.median_face_px:.0f} px"
         f"{suspicious}"
     )
 
@@ -144,9 +145,9 @@ def _span(segment: Segment) -> str:
 def _coverage_line(coverage: Mapping[str, Any]) -> str:
     if not coverage:
         return ""
-    spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in coverage["analysed_ranges_seconds"])
+    spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in coverage["analysed_ranges_seconds"] if b > a)
     return (
-        f"  {'looked at':<10} {coverage['frames_analysed']} frames, "
+        f"  {'looked at':<10} {frames_text(coverage['frames_analysed'])}, "
         f"{coverage['frames_with_face']} with a face{f' ({spans})' if spans else ''}"
         f"{'; the file is damaged, the rest could not be read' if coverage['partial'] else ''}"
     )

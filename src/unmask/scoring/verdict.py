@@ -53,13 +53,23 @@ def evidence(score: float, calibration: Calibration) -> Evidence:
 def nothing_to_judge(frames_analysed: int, frames_with_face: int) -> Verdict:
     """The verdict on a video that gave no clip: no face at all, or one that shows too seldom."""
     if not frames_with_face:
-        message = f"No usable face in the {frames_analysed} frames that were looked at."
+        message = f"No usable face in {_looked_at(frames_analysed)}."
         return _abstain("not_applicable", (Warn("no_face", message),), ())
     message = (
-        f"A face shows in {frames_with_face} of the {frames_analysed} frames that were looked at: "
+        f"A face shows in {frames_with_face} of {_looked_at(frames_analysed)}: "
         "too few, or nobody for long enough."
     )
     return _abstain("inconclusive", (Warn("too_few_frames", message),), ())
+
+
+def frames_text(count: int) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{count} frame{'' if count == 1 else 's'}"
+
+
+def _looked_at(frames: int) -> str:
+    words = "frame that was" if frames == 1 else "frames that were"
+    return f"the {frames} {words} looked at"
 
 
 def judge(
@@ -142,12 +152,13 @@ def _why_not(track: TrackScore, counting: bool, most: int, needs: Sufficiency) -
     who, frames, left = f"Person {track.track_id + 1}", len(track.frames), len(track.counted)
     if frames < needs.min_frames:
         return Warn(
-            "too_few_frames", f"{who} shows in {frames} frames; {needs.min_frames} are needed."
+            "too_few_frames",
+            f"{who} shows in {frames_text(frames)}; {needs.min_frames} are needed.",
         )
     if not counting:
         return Warn(
             "too_few_frames",
-            f"{who} shows in {frames} frames only, beside a person who shows in {most}.",
+            f"{who} shows in {frames_text(frames)} only, beside a person who shows in {most}.",
         )
     if left >= needs.min_frames:
         return None
@@ -269,7 +280,7 @@ def _text(label: Evidence, people: Sequence[Person], calibration: Calibration) -
     if label == "weak_evidence":
         return (
             f"{strength} evidence of face manipulation: the score lies below the threshold, as "
-            f"authentic videos' scores mostly do. This does not show authenticity. {REVIEW}"
+            f"scores of authentic files mostly do. This does not show authenticity. {REVIEW}"
         )
     named = sum(1 for p in judged if p.label == label)
     weaker = sum(1 for p in judged if (p.score or 0.0) >= calibration.threshold) - named

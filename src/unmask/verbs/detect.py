@@ -23,7 +23,7 @@ from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import path_text, sha256_file
 from unmask.inference import Model, load_model
-from unmask.media import Coverage, Limits, read_credentials, read_image
+from unmask.media import Coverage, Limits, open_video, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
     ClipLogits,
@@ -33,7 +33,7 @@ from unmask.scoring import (
     nothing_to_judge,
     pool,
 )
-from unmask.types import BoolArray, Clip, Face, FloatArray, UInt8Array, Verdict, Warn
+from unmask.types import BoolArray, Clip, Face, FloatArray, Frame, UInt8Array, Verdict, Warn
 
 TASK = "face_manipulation"  # what is judged, as the verdict names it
 
@@ -159,7 +159,7 @@ class _Walk:
             verdict = judge(
                 pool(scored),
                 self.calibration,
-                needs=Sufficiency(min_frames=1) if video.info is None else None,
+                needs=Sufficiency(min_frames=1) if video.single else None,
                 step_seconds=video.coverage.step_seconds,
             )
         else:
@@ -169,21 +169,27 @@ class _Walk:
     def _clips(self, path: Path, clock: _Clock) -> VideoClips:
         finder = _Timed(self.faces, clock)
         if path.suffix.lower() in STILL_SUFFIXES:
-            return self._clips_of_picture(path, finder)
-        return clips_of_video(path, self.spec, finder, self.limits, self.threads)
+            return self._clips_of_picture(read_image(path, self.limits), finder)
+        video = clips_of_video(path, self.spec, finder, self.limits, self.threads)
+        if not video.single:
+            return video
+        # One crop is too few for a clip of most models.
+        with open_video(path, self.limits) as opened:
+            picture = self._clips_of_picture(next(opened.frames()), finder)
+        return replace(video, clips=picture.clips)
 
-    def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
+    def _clips_of_picture(self, picture: Frame, finder: FaceDetector) -> VideoClips:
         """Faces of a still; unlike a dataset's still, it need not be a face crop."""
         spec = replace(self.spec, frames=1, clips=1)
-        extraction = extract([read_image(path, self.limits)], spec, finder)
-        single = Warn("single_picture", "A still shows nothing of the movement; judge with care.")
+        extraction = extract([picture], spec, finder)
         return VideoClips(
             clips=tuple(build_clips(extraction.tracks, spec)),
             info=None,
             coverage=Coverage(1, 1, partial=False, analysed_ranges_seconds=[], warnings=()),
             frames_with_face=extraction.frames_with_face,
             tracks=len(extraction.tracks),
-            warnings=(single, *extraction.warnings),
+            warnings=extraction.warnings,
+            single=True,
         )
 
     def _score(self, clips: Sequence[Clip], clock: _Clock) -> list[ClipLogits]:
@@ -236,6 +242,9 @@ class _Walk:
         self, verdict: Verdict, path: Path, clock: _Clock, video: VideoClips | None = None
     ) -> Verdict:
         warnings = [*verdict.warnings, *(video.warnings if video else ())]
+        if video and video.single:
+            message = "A still shows nothing of the movement; judge with care."
+            warnings.insert(0, Warn("single_picture", message))
         if video and video.info:
             warnings += video.info.warnings
         if verdict.score is not None and not verdict.calibrated:
