@@ -128,6 +128,23 @@ def test_intervals_hold_the_value_and_repeat_with_the_seed() -> None:
     assert tree == results_of(rows, calibration, resamples=200)
 
 
+def test_people_of_many_videos_are_drawn_as_one() -> None:
+    """Twenty videos that err together say little more than one: the interval knows it."""
+
+    def width(group_size: int) -> float:
+        rows = []
+        for k in range(400):
+            record = VideoRecord(f"{k}.mp4", k % 2, "test", f"g{k // group_size}")
+            wrong = k // 20 % 4 == 0  # all of a twenty, whatever its groups
+            logit = 1.0 if (k % 2 == 1) != wrong else -1.0
+            rows.append(Prediction.judged(record, Calibration(), logit, [logit], 100.0))
+        part = results_of(rows, Calibration(), resamples=200)["video"]["bpcer"]
+        assert part["value"] == 0.25
+        return float(part["high"] - part["low"])
+
+    assert width(20) > 2 * width(1)
+
+
 def test_methods_stand_against_all_authentic_videos() -> None:
     rows, calibration = make_predictions()
     parts = results_of(rows, calibration, resamples=0)["by_method"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -75,3 +76,14 @@ def test_what_one_class_does_not_define_is_said() -> None:
     assert float(next(csv.DictReader(io.StringIO(robustness_csv([row]))))["bpcer"]) == 0.2
     with pytest.raises(StopIteration):
         next(csv.DictReader(io.StringIO(robustness_csv([]))))
+
+
+def test_people_of_many_videos_are_drawn_as_one() -> None:
+    """Two mistakes of ten videos, of two people or of one."""
+    alone = robustness_row("none", "as it is", rows(0.0), FITTED, 0.0).bpcer
+    pairs = [replace(row, group=str(int(row.group[1:]) // 2)) for row in rows(0.0)]
+    together = robustness_row("none", "as it is", pairs, FITTED, 0.0).bpcer
+    assert together.value == alone.value == 0.2
+    assert together.high is not None
+    assert alone.high is not None
+    assert together.high > alone.high

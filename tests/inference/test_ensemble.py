@@ -60,6 +60,26 @@ def test_logits_are_the_mean_over_the_temperatures(tmp_path: Path, members: list
     assert [member["name"] for member in model.metadata["members"]] == ["cold", "hot"]
 
 
+def test_features_are_those_of_the_first_member_that_has_any(
+    tmp_path: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard was fitted on them."""
+    inner, has = OnnxModel.logits_and_features, {"cold", "hot"}
+
+    def with_features(self: OnnxModel, frames: np.ndarray, mask: np.ndarray) -> Any:
+        features = np.full((*mask.shape, 4), ord(self.name[0])) if self.name in has else None
+        return *inner(self, frames, mask)[:2], features
+
+    monkeypatch.setattr(OnnxModel, "logits_and_features", with_features)
+    model = load_model(put(tmp_path / "both.json", members=members))
+    for name in ("cold", "hot"):
+        features = model.logits_and_features(*clips())[2]
+        assert features is not None
+        assert (features == ord(name[0])).all()
+        has.remove(name)
+    assert model.logits_and_features(*clips())[2] is None
+
+
 def test_a_mirrored_member_sees_left_and_right_exchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

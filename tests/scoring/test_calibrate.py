@@ -140,6 +140,16 @@ def test_cut_points_rise_by_odds_and_by_authentic_videos() -> None:
     assert metrics.bpcer(labels, scores, found.very_strong) <= 0.002
 
 
+def test_authentic_videos_that_score_high_push_the_cut_points_up() -> None:
+    """A fifth and a twenty-fifth of the target reach them, however far out that is."""
+    logits, labels = draw(9, 1000, 1000)
+    logits[:20] = np.linspace(30, 90, 20)  # far beyond eight times the threshold's odds
+    found = fit(logits, labels)
+    cuts = (found.threshold, found.strong, found.very_strong)
+    reached = [metrics.bpcer(labels, found.scores(logits), cut) for cut in cuts]
+    assert reached == [0.05, 0.01, 0.002]
+
+
 def test_it_survives_json() -> None:
     found = fit(*draw(10, 40, 40))
     text = json.dumps(found.to_dict(), allow_nan=False)

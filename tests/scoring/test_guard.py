@@ -74,6 +74,34 @@ def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
     return (17 * seen[:2].T + 90).astype(np.float32)
 
 
+def looking(yaw: float, pitch: float) -> Clip:
+    return clip(crop(), points=turned(yaw, pitch, 0))
+
+
+def glaring(share: float) -> np.ndarray:
+    """The face, so much of it white."""
+    face = cv2.resize(crop(), (112, 112))
+    face[22 : 22 + round(68 * share), 22:90] = 255
+    return face
+
+
+@pytest.mark.parametrize(
+    ("passes", "fails", "code"),
+    [
+        (clip(crop(), size_px=32), clip(crop(), size_px=31.9), "face_too_small"),
+        (clip(lit(41)), clip(lit(39.5)), "face_dark"),
+        (clip(glaring(0.29)), clip(glaring(0.31)), "face_overexposed"),
+        (clip(crop(blur_share=0.015)), clip(crop(blur_share=0.016)), "face_blurry"),
+        (looking(59, 0), looking(61, 0), "face_turned"),
+        (looking(-59, 0), looking(-61, 0), "face_turned"),
+        (looking(0, 29), looking(0, 31), "face_turned"),
+        (looking(0, -29), looking(0, -31), "face_turned"),
+    ],
+)
+def test_each_limit_stands_where_the_guide_says(passes: Clip, fails: Clip, code: str) -> None:
+    assert [Guard().check(seen)[0] for seen in (passes, fails)] == ["", code]
+
+
 @pytest.mark.parametrize("angles", [(0, 0, 0), (35, 0, 0), (-50, 0, 0), (0, 30, 0), (0, 0, -25)])
 def test_the_pose_of_the_mean_face_is_found(angles: tuple[float, float, float]) -> None:
     found = pose(turned(*angles))

@@ -101,6 +101,15 @@ def test_the_interval_holds_the_score_and_widens_with_disagreement() -> None:
     assert torn == judge(video(track(0, 1.0, spread=5.0)), FITTED)
 
 
+def test_the_interval_holds_95_of_100_resamples() -> None:
+    """Sixteen frames of 2 and -2 by turns: their mean has a deviation of 2 / 4."""
+    seen = track(0, 0.0)
+    frames = tuple(replace(f, logit=2.0 * (-1) ** k) for k, f in enumerate(seen.frames))
+    verdict = judge(video(replace(seen, frames=frames)), FITTED)
+    expected = (FITTED.score(-0.98), FITTED.score(0.98))
+    assert verdict.interval == pytest.approx(expected, abs=0.02)
+
+
 def test_no_face_is_not_applicable() -> None:
     verdict = nothing_to_judge(frames_analysed=32, frames_with_face=0)
     assert (verdict.label, verdict.score) == ("not_applicable", None)

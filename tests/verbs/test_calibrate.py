@@ -14,7 +14,7 @@ from unmask.config import ClipSpec, ModelConfig, TrainConfig
 from unmask.errors import ConfigError, DatasetError, ModelError, StoreError
 from unmask.inference import load_model
 from unmask.models import build, load_checkpoint, save_model
-from unmask.scoring import Calibration
+from unmask.scoring import Calibration, Guard
 from unmask.verbs import calibrate as verb
 from unmask.verbs.calibrate import calibrate
 from unmask.verbs.evaluate import score_split
@@ -149,6 +149,18 @@ def test_people_of_two_folders_are_not_taken_for_each_other(
     alone = {group.removeprefix(f"{store}:") for group in seen if group.startswith(f"{store}:")}
     assert len(alone) > 1
     assert len(set(seen)) == 2 * len(alone)
+
+
+def test_the_guards_reference_is_written_where_faces_are_of_two_sources(
+    pth: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verb, "export", lambda path: path)  # it takes over what the .pth holds
+    calibrate(pth, [store], split="train")
+    assert "guard" not in load_checkpoint(pth)[1].calibration
+    calibrate(pth, [store, shutil.copytree(store, tmp_path / "other")], split="train")
+    known = Guard.from_record(load_checkpoint(pth)[1].calibration).familiarity
+    assert known is not None
+    assert known.faces == 2 * len(score_split(pth, store, "train").features)
 
 
 def test_one_class_is_not_enough_and_nothing_is_written(pth: Path, tmp_path: Path) -> None:

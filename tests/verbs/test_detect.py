@@ -27,6 +27,7 @@ from unmask.faces import load_detector
 from unmask.inference import load_model
 from unmask.inference.session import OnnxModel
 from unmask.report import as_dict, verdict_text
+from unmask.scoring import Guard, fit_familiarity
 from unmask.types import Face, Verdict
 from unmask.verbs.detect import detect, detect_many
 
@@ -146,14 +147,17 @@ def test_a_video_without_a_face(media: Path, model: Path) -> None:
     assert (verdict.label, verdict.score, codes(verdict)) == ("not_applicable", None, ["no_face"])
 
 
-def test_a_face_that_is_too_small(media: Path, model: Path) -> None:
-    for number, size in enumerate((14, 27)):
-        frames = make_media.tiny_face_frames(40, face_px=size)
-        path = make_media.write_video(media / f"tiny{number}.mp4", frames)
-        verdict = detect(path, model=model)
-        checked(verdict)
-        assert verdict.score is None
-        assert codes(verdict)[0] in {"no_face", "face_too_small", "too_few_frames"}
+@pytest.mark.parametrize(
+    ("face_px", "reasons"), [(14, ["no_face"]), (31, ["face_too_small"]), (45, [])]
+)
+def test_a_face_that_is_too_small(
+    media: Path, model: Path, face_px: int, reasons: list[str]
+) -> None:
+    frames = make_media.tiny_face_frames(40, face_px=face_px)
+    verdict = detect(make_media.write_video(media / "tiny.mp4", frames), model=model)
+    checked(verdict)
+    assert codes(verdict) == reasons
+    assert (verdict.score is None) == bool(reasons)
 
 
 def test_a_face_that_is_blurred_beyond_recognition(media: Path, model: Path) -> None:
@@ -162,8 +166,32 @@ def test_a_face_that_is_blurred_beyond_recognition(media: Path, model: Path) -> 
     )
     verdict = detect(make_media.write_video(media / "blur.mp4", frames), model=model)
     checked(verdict)
-    assert verdict.score is None
-    assert codes(verdict)[0] in {"face_blurry", "no_face", "too_few_frames"}
+    assert (verdict.label, verdict.score) == ("inconclusive", None)
+    assert codes(verdict) == ["face_blurry"]
+
+
+def test_a_face_unlike_all_that_the_model_was_checked_on(
+    portrait: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    known = fit_familiarity(rng.normal(size=(200, 40)), np.arange(200) % 2)
+    loaded = load_model(model)
+    record = loaded.calibration | Guard(familiarity=known).to_record()
+    guarded = dataclasses.replace(loaded, calibration=record)
+    given = OnnxModel.logits_and_features
+    told = 90.0
+
+    def with_features(self: OnnxModel, frames: np.ndarray, mask: np.ndarray) -> Any:
+        return *given(self, frames, mask)[:2], np.full((*mask.shape, 40), told, np.float32)
+
+    monkeypatch.setattr(OnnxModel, "logits_and_features", with_features)
+    verdict = detect(portrait, model=guarded)
+    tree = checked(verdict)
+    assert (verdict.label, verdict.score) == ("inconclusive", None)
+    assert codes(verdict) == ["face_unfamiliar"]
+    assert {f["left_out"] for f in tree["people"][0]["frames_detail"]} == {"face_unfamiliar"}
+    told = 0.0
+    assert detect(portrait, model=guarded).score == detect(portrait, model=model).score
 
 
 def lit(number: int, gain: float) -> Iterator[np.ndarray]:
@@ -229,6 +257,16 @@ def test_three_frames_are_too_few(media: Path, model: Path) -> None:
     verdict = detect(path, model=model)
     checked(verdict)
     assert (verdict.score, codes(verdict)) == (None, ["too_few_frames"])
+
+
+def test_a_long_video_is_seen_as_one_stretch_however_seldom_it_is_looked_at(
+    media: Path, model: Path
+) -> None:
+    frames, times = make_media.portrait_frames(8, 320, 240), [10.0 * k for k in range(8)]
+    path = make_media.write_video(media / "long.mp4", frames, times_seconds=times)
+    (person,) = detect(path, model=model, frames=8).people
+    assert person.frames == 8
+    assert person.seen_ranges_seconds == ((0.0, 70.0),)
 
 
 def test_a_model_of_single_crops_judges_a_video(portrait: Path, tmp_path: Path) -> None:
@@ -301,12 +339,13 @@ def test_what_cannot_be_read_fails_with_its_code(tmp_path: Path, model: Path) ->
 
 
 @pytest.mark.parametrize("share", np.linspace(0.05, 0.95, 10).round(2).tolist())
-def test_a_cut_off_file_never_raises(
+def test_a_file_whose_end_with_the_index_is_cut_off_is_not_judged(
     portrait: Path, tmp_path: Path, model: Path, share: float
 ) -> None:
     verdict = detect(make_media.write_truncated(portrait, tmp_path / "cut.mp4", share), model=model)
     checked(verdict)
-    assert verdict.status == "failed" or verdict.label != "very_strong_evidence"
+    assert (verdict.status, verdict.label, verdict.score) == ("failed", "inconclusive", None)
+    assert codes(verdict) == ["media_damaged"]
 
 
 def test_one_bad_file_costs_only_itself(portrait: Path, tmp_path: Path, model: Path) -> None:

@@ -4,12 +4,16 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import make_dataset
 
+from make_model import write_blueness
 from unmask import weights
-from unmask.clips import read_records
+from unmask.clips import StoreEntry, StoreWriter, read_records
+from unmask.config import ClipSpec
 from unmask.errors import DatasetError, ModelError, StoreError
+from unmask.types import Clip, VideoRecord
 from unmask.verbs.evaluate import evaluate, score_split
 from unmask.verbs.prepare import prepare
 from unmask.verbs.train import TrainReport
@@ -50,6 +54,35 @@ def test_a_folder_of_videos_is_prepared_and_what_fails_is_counted(
     with (tmp_path / "out" / "test_predictions.csv").open(newline="") as file:
         (broken,) = [row for row in csv.DictReader(file) if "broken" in row["path"]]
     assert (broken["status"], broken["score"], broken["decision"]) == ("media_format", "", "")
+
+
+def clip_of(crops: int, frames: int) -> Clip:
+    """A clip with so many crops."""
+    return Clip(
+        frames=np.zeros((frames, 32, 32, 3), np.uint8),
+        mask=np.arange(frames) < crops,
+        pts_seconds=np.arange(frames, dtype=np.float32),
+        boxes_xyxy_px=np.tile(np.float32([0, 0, 64, 64]), (frames, 1)),
+        keypoints_px=np.zeros((frames, 5, 2), np.float32),
+        track_id=0,
+    )
+
+
+@pytest.mark.parametrize(("frames", "three"), [(16, "too_few_frames"), (15, "ok")])
+def test_who_shows_too_seldom_for_detect_is_not_judged(
+    tmp_path: Path, frames: int, three: str
+) -> None:
+    """A still, or a store of few frames a video, is judged by what there is."""
+    spec = ClipSpec(frames=frames, size_px=32)
+    crops = {"three.mp4": 3, "four.mp4": 4, "still.png": 1}
+    with StoreWriter(tmp_path / "store", spec) as writer:
+        for path, count in crops.items():
+            record = VideoRecord(path, label=0, split="test", group=path)
+            writer.append(StoreEntry(record, "ok"), [clip_of(count, frames)])
+    model = write_blueness(tmp_path / "blue.onnx", size_px=32, frames=frames)
+    rows = score_split(model, tmp_path / "store", "test").predictions
+    found = {row.path: row.status for row in rows}
+    assert found == {"three.mp4": three, "four.mp4": "ok", "still.png": "ok"}
 
 
 def test_results_go_to_a_folder_of_their_own(trained: TrainReport) -> None:

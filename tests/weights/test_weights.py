@@ -42,6 +42,27 @@ def test_missing_and_altered_files_are_told(folder: Path) -> None:
     assert _code(folder) == "model_card"
 
 
+@pytest.mark.parametrize("name", ["unmask-ensemble", "unmask-base"])
+def test_no_bundled_model_is_opened_unchecked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "sha256_file", lambda path: "0" * 64)
+    with pytest.raises(ModelError) as caught:
+        load_model(name)
+    assert caught.value.code == "model_altered"
+
+
+@pytest.mark.parametrize("altered", ["unmask-base.onnx", "unmask-lite.onnx"])
+def test_the_members_of_a_bundled_ensemble_are_checked_as_well(
+    altered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(path: Path) -> str:
+        return "0" * 64 if path.name == altered else sha256_file(path)
+
+    monkeypatch.setattr(weights, "sha256_file", digest)
+    with pytest.raises(ModelError, match=altered) as caught:
+        load_model("unmask-ensemble", device="cpu")
+    assert caught.value.code == "model_altered"
+
+
 def test_a_field_is_put_without_touching_the_others(folder: Path) -> None:
     path = folder / "libfacedetection.yaml"
     before = weights.read_card("libfacedetection", folder)
