@@ -39,6 +39,11 @@ def test_every_condition_has_a_row_and_the_files_agree(
     keys = ["none", *(condition.key for condition in CONDITIONS)]
     assert [row["condition"] for row in tree["conditions"]] == keys
     assert all((row["authentic"], row["manipulated"]) == (4, 4) for row in tree["conditions"])
+    as_it_is, *harmed = (
+        [row[measure]["value"] for measure in ("auc_roc", "apcer")] for row in tree["conditions"]
+    )
+    assert sum(figures != as_it_is for figures in harmed) >= 5
+    assert harmed[keys.index("h264_crf_40") - 1][0] != as_it_is[0]
     assert json.loads((tmp_path / "robustness.json").read_text()) == tree
     with (tmp_path / "robustness.csv").open(newline="") as file:
         read = {row["condition"]: row for row in csv.DictReader(file)}
