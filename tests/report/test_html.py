@@ -14,7 +14,7 @@ import pytest
 
 from unmask.faces import FaceDetector
 from unmask.inference import Model
-from unmask.report.html import _place, verdict_html, write_html
+from unmask.report.html import _place, pin_rows, verdict_html, write_html
 from unmask.report.json import as_dict
 from unmask.types import Segment, Verdict, Warn
 
@@ -234,3 +234,8 @@ def test_who_hears_the_page_is_told_of_frames_far_apart(verdict: Verdict) -> Non
     far = replace(verdict.people[0], segments=(Segment(0.0, 90.0, 0.9, 3, 45.0),))
     page = verdict_html(replace(verdict, people=(far,)))
     assert "Suspicious from 0:00.0 to 1:30.0, by frames up to 45 s apart." in page
+
+
+def test_numbers_of_key_frames_cover_none_on_a_phone() -> None:
+    rows = pin_rows([1.0, 2.0, 9.0, 9.5, 40.0, 100.0])
+    assert rows == [[(1, 1.0), (3, 9.0), (5, 40.0), (6, 100.0)], [(2, 2.0)], [(4, 9.5)]]

@@ -27,6 +27,7 @@ from unmask.scoring.segments import longest_gap_seconds
 from unmask.types import STRETCH_STEP_SECONDS, Verdict
 
 _ZONES = ("weak_evidence", "moderate_evidence", "strong_evidence", "very_strong_evidence")
+_PIN_WIDTH = 8.0  # per cent of the narrowest chart
 COLOURS = 6
 """People's colours in the style sheet; from the seventh on they come again."""
 
@@ -92,7 +93,7 @@ def verdict_html(
         rows=_rows(verdict, frames, end),
         frames=frames,
         ticks=ticks(end),
-        pins=[(frame.number, 100 * frame.time_seconds / end if end else 50.0) for frame in frames],
+        pins=pin_rows([100 * frame.time_seconds / end if end else 50.0 for frame in frames]),
         threshold_y=None if threshold is None else 100 - 100 * threshold,
         scale=_scale(verdict),
         zones=_ZONES,
@@ -101,6 +102,18 @@ def verdict_html(
         gap_seconds=longest_gap_seconds(step),
         json_uri=Markup("data:application/json;base64,") + _base64(verdict_json(verdict).encode()),
     )
+
+
+def pin_rows(places: Sequence[float]) -> list[list[tuple[int, float]]]:
+    """Key frames' numbers, from 1, and places (per cent, ascending) in rows in which none covers
+    another on a phone."""
+    rows: list[list[tuple[int, float]]] = []
+    for number, x in enumerate(places, start=1):
+        row = next((row for row in rows if x - row[-1][1] >= _PIN_WIDTH), None)
+        if row is None:
+            rows.append(row := [])
+        row.append((number, x))
+    return rows
 
 
 def _rows(verdict: Verdict, frames: Sequence[KeyFrame], end_seconds: float) -> list[Row]:
