@@ -9,7 +9,7 @@ from unmask.config import ClipSpec
 from unmask.faces import align, extract, load_detector
 from unmask.faces.align import roll_radians
 from unmask.faces.extract import Gathering
-from unmask.faces.track import Tracker
+from unmask.faces.track import Tracker, describe
 from unmask.types import Crop, Face, Frame, UInt8Array
 
 DETECTOR = load_detector()
@@ -170,3 +170,107 @@ def test_another_speaker_at_the_same_place_is_another_track() -> None:
     for index, picture in enumerate([speaker] * 4 + [other] * 4 + [speaker] * 4):
         tracker.update([Crop(picture, 2.0 * index, index, face)])
     assert [len(track.crops) for track in tracker.tracks()] == [8, 4]
+
+
+def _someone(index: int, size: float, confidence: float = 0.9, x: float = 10) -> Face:
+    points = np.full((5, 2), (x + size / 2, 10 + size / 2), np.float32)
+    return Face((x, 10, x + size, 10 + size), points, confidence)
+
+
+def _like(picture: UInt8Array, correlation: float) -> UInt8Array:
+    """Another picture, mixed with this one until they are so much alike."""
+    other, low, high = picture[::-1].astype(float), 0.0, 1.0
+    for _ in range(20):
+        share = (low + high) / 2
+        mixed = (picture * (1 - share) + other * share).round().astype(np.uint8)
+        alike = float(describe(picture) @ describe(mixed))
+        low, high = (share, high) if alike > correlation else (low, share)
+    assert alike == pytest.approx(correlation, abs=0.01)
+    return mixed
+
+
+@pytest.mark.parametrize(
+    ("correlation", "seconds", "x", "size", "tracks"),
+    [
+        (0.6, 2.0, 10, 80, 1),
+        (0.6, 2.0, 10 + 80 * 1.3, 80, 2),  # too far
+        (0.6, 2.0, 10, 170, 2),  # too large
+        (0.8, 2.0, 900, 200, 1),  # as after a cut, but the same face
+        (0.425, 2.0, 10, 80, 1),  # time enough to turn the head
+        (0.425, 0.5, 10, 80, 2),
+    ],
+)
+def test_how_much_alike_a_face_must_be(
+    correlation: float, seconds: float, x: float, size: float, tracks: int
+) -> None:
+    """Depends on how far it moved, how much it grew and how long it had for both."""
+    picture, tracker = _portrait(90, side=96), Tracker()
+    tracker.update([Crop(picture, 0.0, 0, _someone(0, 80))])
+    face = _someone(1, size, x=x)
+    tracker.update([Crop(_like(picture, correlation), seconds, 1, face)])
+    assert len(tracker.tracks()) == tracks
+
+
+def test_two_who_look_alike_in_one_frame_are_two() -> None:
+    picture, tracker = _portrait(90, side=96), Tracker()
+    for index in range(4):
+        faces = [_someone(index, 80), _someone(index, 80, x=100)][: 1 if index in (0, 3) else 2]
+        tracker.update([Crop(picture, index / 2, index, face) for face in faces])
+    frames = [[crop.frame_index for crop in track.crops] for track in tracker.tracks()]
+    assert frames == [[0, 1, 2, 3], [1, 2]]
+    places = {crop.face.box_xyxy_px[0] for crop in tracker.tracks()[0].crops}
+    assert places == {10}
+
+
+def test_one_strange_look_does_not_make_a_track_forget_its_face() -> None:
+    """A hand before the face, say: the same face is at once itself again."""
+    picture, tracker = _portrait(90, side=96), Tracker()
+    strange = _like(picture, 0.5)
+    for index, image in enumerate([picture] * 3 + [strange] + [_like(picture, 0.98)]):
+        face = _someone(index, 80, x=10 if index < 4 else 700)  # after a cut to another framing
+        tracker.update([Crop(image, index / 2, index, face)])
+    assert [len(track.crops) for track in tracker.tracks()] == [5]
+
+
+def test_who_shows_longer_is_more_prominent_than_who_is_larger() -> None:
+    picture, tracker = _portrait(90, side=96), Tracker()
+    for index in range(6):
+        crops = [Crop(picture, index / 2, index, _someone(index, 60))]
+        if index == 5:
+            crops.append(Crop(255 - picture[::-1], index / 2, index, _someone(5, 90, x=400)))
+        tracker.update(crops)
+    assert [len(track.crops) for track in tracker.tracks()] == [6, 1]
+
+
+def test_what_is_not_used_is_counted_over_all_frames() -> None:
+    people = Gathering(dataclasses.replace(SPEC, min_face_px=40))
+    for _ in range(3):
+        found = [_someone(0, 39.9), _someone(0, 40), _someone(0, 80, x=990)]
+        assert people.choose(found, 1000, 200) == [found[1]]
+    messages = {warning.code: warning.message for warning in people.result().warnings}
+    assert "edge cuts off (3)" in messages["face_cut_off"]
+    assert "smaller than 40 px (3)" in messages["face_below_minimum"]
+
+
+def test_people_who_show_in_a_quarter_of_the_frames_are_told() -> None:
+    picture = _portrait(90, side=96)
+    people = Gathering(dataclasses.replace(SPEC, max_faces=1))
+    for index in range(8):
+        faces = [_someone(index, 80), _someone(index, 60, x=400)][: 1 + (index < 2)]
+        images = [picture, 255 - picture[::-1]][: len(faces)]
+        people.add(faces, images, index / 2, index)
+    assert [warning.code for warning in people.result().warnings] == ["people_left_out"]
+
+
+def test_the_largest_face_comes_first_and_each_lies_in_the_picture() -> None:
+    small, large = _portrait(60, side=200), _portrait(150, side=200)
+    for picture in (np.hstack([small, large]), np.hstack([large, small])):
+        sizes = [face.size_px for face in DETECTOR(picture)]
+        assert len(sizes) == 2
+        assert sizes[0] > 1.5 * sizes[1]
+
+
+def test_beyond_the_edge_a_crop_is_mirrored() -> None:
+    """No black corner tells a model where a face was."""
+    bright = np.full((100, 100, 3), 200, np.uint8)
+    assert align(bright, _someone(0, 90, x=-30), 64, 1.5).min() >= 199

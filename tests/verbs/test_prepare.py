@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import hashlib
 import os
 import shutil
 import signal
@@ -171,6 +172,18 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     assert run(dataset, tmp_path / "store").ok == 0
     monkeypatch.setattr(verb, "sha256_of", hashed)
     assert run(dataset, tmp_path / "store").ok == 8
+
+
+def test_a_file_that_is_not_the_one_of_the_manifest_is_told(tmp_path: Path) -> None:
+    root = make_dataset(tmp_path / "data", {"train": 1, "val": 1, "test": 1})
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.mp4"))
+    digest = hashlib.sha256((root / files[0]).read_bytes()).hexdigest()
+    rows = [f"{path},{path.split('/')[1]},{path.split('/')[0]},{digest}" for path in files]
+    (root / "manifest.csv").write_text("\n".join(["path,label,split,sha256", *rows]) + "\n")
+    run(root, tmp_path / "store")
+    entries = ClipStore.open(tmp_path / "store").entries
+    told = {entry.record.path: [warning.code for warning in entry.warnings] for entry in entries}
+    assert told == {name: ["sha256_differs"] for name in files} | {files[0]: []}
 
 
 def test_a_name_does_not_steer_the_terminal_nor_split_the_tables(tmp_path: Path) -> None:

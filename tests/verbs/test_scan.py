@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import make_media
+import unmask
 from make_model import write_blueness
 from unmask import scan
 from unmask.cli import app
@@ -284,6 +285,18 @@ def test_other_settings_or_another_model_are_refused(
         with pytest.raises(ScanError) as caught:
             run(films, out, **({"model": model} | settings))
         assert caught.value.code == "scan_settings"
+    assert len(results(out)) == 1
+
+
+def test_results_of_two_versions_are_not_mixed(
+    films: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(films / "nobody.mp4", out, model)
+    monkeypatch.setattr(unmask, "__version__", "99.0")
+    with pytest.raises(ScanError, match=r"tool was unmask \S+, is unmask 99\.0") as caught:
+        run(films, out, model)
+    assert caught.value.code == "scan_settings"
     assert len(results(out)) == 1
 
 
