@@ -82,3 +82,14 @@ def test_the_command(crowd: Path, model_path: Path, tmp_path: Path) -> None:
         "bad.mp4.html", "crowd.mp4.html",
     ]  # fmt: skip
     assert [path.name for path in (tmp_path / "films").iterdir()] == ["crowd.mp4.mp4"]
+
+
+def test_a_page_that_could_not_be_written_is_told_by_the_exit_status(
+    crowd: Path, model_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["detect", str(crowd), "--model", str(model_path)]
+    done = CliRunner().invoke(app, [*words, "--html", str(tmp_path / "file" / "x.html")])
+    assert done.exit_code == 3
+    assert "output_unwritable" in done.stderr
+    assert "person 1" in done.stdout

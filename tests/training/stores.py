@@ -12,8 +12,9 @@ SPEC = ClipSpec(frames=3, size_px=32)
 COUNTS = {"train": 12, "val": 6, "test": 6}  # authentic videos; as many fakes
 
 
-def make_store(folder: Path, spec: ClipSpec = SPEC, people: int = 1) -> Path:
-    """Write the store into ``folder``; every fake names its source, ``people`` are in a video."""
+def make_store(folder: Path, spec: ClipSpec = SPEC, people: int = 1, face_px: int = 32) -> Path:
+    """Write the store into ``folder``; every fake names its source, ``people`` are in a video,
+    whose faces were ``face_px`` large there."""
     rng = np.random.default_rng(0)
     records = []
     with StoreWriter(folder, spec) as writer:
@@ -29,7 +30,7 @@ def make_store(folder: Path, spec: ClipSpec = SPEC, people: int = 1) -> Path:
                         source=path.replace("fake", "real") if label else "",
                     )
                     records.append(record)
-                    clips = [_clip(rng, label, track_id) for track_id in range(people)]
+                    clips = [_clip(rng, label, track_id, face_px) for track_id in range(people)]
                     writer.append(StoreEntry(record, "ok"), clips)
     write_records(folder / "manifest.csv", records)
     return folder
@@ -51,7 +52,7 @@ def tiny_config(*words: str) -> TrainConfig:
     )
 
 
-def _clip(rng: np.random.Generator, label: int, track_id: int) -> Clip:
+def _clip(rng: np.random.Generator, label: int, track_id: int, face_px: int) -> Clip:
     frames = rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     if label:
         frames[:, 8:24, 8:24] = frames[:, 8:24, 8:24].mean((1, 2), keepdims=True).astype(np.uint8)
@@ -59,7 +60,7 @@ def _clip(rng: np.random.Generator, label: int, track_id: int) -> Clip:
         frames=frames,
         mask=np.array([True, True, rng.random() < 0.7]),
         pts_seconds=np.arange(3, dtype=np.float32),
-        boxes_xyxy_px=np.tile(np.array([0, 0, 32, 32], np.float32), (3, 1)),
+        boxes_xyxy_px=np.tile(np.array([0, 0, face_px, face_px], np.float32), (3, 1)),
         keypoints_px=np.zeros((3, 5, 2), np.float32),
         track_id=track_id,
     )

@@ -2,10 +2,13 @@ import builtins
 import shutil
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from unmask import doctor, weights
+from unmask.cli import app
 from unmask.device import choice, trial
 from unmask.verbs import doctor as verb
 
@@ -57,6 +60,16 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = by_name(tmp_path)["disk"]
     assert disk.status == "broken"
     assert "--out" in disk.remedy
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("absent", 0), ("broken", 1)])
+def test_only_what_is_broken_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, status: Any, code: int
+) -> None:
+    monkeypatch.setattr(verb, "doctor", lambda: [verb.Check("disk", status, "found", "mend")])
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == code
+    assert "found" in done.stdout
 
 
 def test_altered_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,25 @@ def test_a_copy_in_half_precision_says_so_and_how_far_it_is(tmp_path: Path) -> N
         export(run, precision="fp8")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("precision", "close", "far"), [("fp16", 0.02, 0.03), ("int8", 0.5, 0.6)])
+def test_how_far_a_smaller_copy_may_be(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: Precision,
+    close: float,
+    far: float,
+) -> None:
+    run = write_run(tmp_path, dataclasses.replace(FRAME, backbone="test_vit", blocks=1))
+    out, difference = tmp_path / "small.onnx", far
+    monkeypatch.setattr(verb, "parity", lambda *_, patches: 0.0 if patches else difference)
+    with pytest.raises(ModelError) as caught:
+        export(run, out, precision=precision)
+    assert caught.value.code == "model_parity"
+    assert not out.exists()
+    difference = close
+    assert export(run, out, precision=precision) == out
+
+
 def test_the_folder_of_the_first_weights_is_kept_private(tmp_path: Path) -> None:
     checkpoint = verb.Checkpoint(
         config=TrainConfig(

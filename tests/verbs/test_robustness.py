@@ -54,6 +54,11 @@ def test_every_condition_has_a_row_and_the_files_agree(
     assert again == tree
 
 
+def test_crops_that_detect_would_leave_out_are_counted(model: Path, tmp_path: Path) -> None:
+    tree = robustness(model, make_store(tmp_path / "store", face_px=20), out=tmp_path, videos=2)
+    assert {row["left_out_share"] for row in tree["conditions"]} == {1.0}
+
+
 def test_the_sample_is_half_of_each_class_and_follows_the_seed(store: Path) -> None:
     items = items_of(ClipStore.open(store), "train")
     few = sample(items, 6, seed=0)
