@@ -168,13 +168,12 @@ def write_gif_with_alpha(path: Path, count: int = 4, side_px: int = 48) -> Path:
     return write_video(path, frames, fps=10, codec="gif")
 
 
-def write_tiled_photo(path: Path, image: Image, folder: Path) -> Path:
+def write_tiled_photo(path: Path, image: Image) -> Path:
     """Write a HEIC as phones do: two H.265 tiles side by side, and a grid that makes them one.
 
     Args:
-        path: the file.
+        path: the file; beside it a tile lies for a moment.
         image: ``(H, 2 * W, 3)``.
-        folder: for the tiles' own files.
     """
 
     def box(kind: bytes, *parts: bytes) -> bytes:
@@ -187,10 +186,11 @@ def write_tiled_photo(path: Path, image: Image, folder: Path) -> Path:
     width_px = image.shape[1] // 2
     tiles, settings, quiet = [], b"", {"x265-params": "log-level=none:bframes=0"}
     for tile in (image[:, :width_px], image[:, width_px:]):
-        write_video(folder / "tile.mp4", [tile], codec="libx265", options=quiet)
-        with av.open(str(folder / "tile.mp4")) as video:
+        file = write_video(path.with_suffix(".mp4"), [tile], codec="libx265", options=quiet)
+        with av.open(str(file)) as video:
             settings = video.streams.video[0].codec_context.extradata or b""
             tiles.append(bytes(next(video.demux(video=0))))
+        file.unlink()
     grid = struct.pack(">BBBBHH", 0, 0, 0, 1, 2 * width_px, len(image))
     items = [*tiles, grid]
     entries = [

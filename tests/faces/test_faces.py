@@ -172,9 +172,9 @@ def test_another_speaker_at_the_same_place_is_another_track() -> None:
     assert [len(track.crops) for track in tracker.tracks()] == [8, 4]
 
 
-def _someone(index: int, size: float, confidence: float = 0.9, x: float = 10) -> Face:
+def _someone(size: float, x: float = 10) -> Face:
     points = np.full((5, 2), (x + size / 2, 10 + size / 2), np.float32)
-    return Face((x, 10, x + size, 10 + size), points, confidence)
+    return Face((x, 10, x + size, 10 + size), points, 0.9)
 
 
 def _like(picture: UInt8Array, correlation: float) -> UInt8Array:
@@ -205,8 +205,8 @@ def test_how_much_alike_a_face_must_be(
 ) -> None:
     """Depends on how far it moved, how much it grew and how long it had for both."""
     picture, tracker = _portrait(90, side=96), Tracker()
-    tracker.update([Crop(picture, 0.0, 0, _someone(0, 80))])
-    face = _someone(1, size, x=x)
+    tracker.update([Crop(picture, 0.0, 0, _someone(80))])
+    face = _someone(size, x=x)
     tracker.update([Crop(_like(picture, correlation), seconds, 1, face)])
     assert len(tracker.tracks()) == tracks
 
@@ -214,7 +214,7 @@ def test_how_much_alike_a_face_must_be(
 def test_two_who_look_alike_in_one_frame_are_two() -> None:
     picture, tracker = _portrait(90, side=96), Tracker()
     for index in range(4):
-        faces = [_someone(index, 80), _someone(index, 80, x=100)][: 1 if index in (0, 3) else 2]
+        faces = [_someone(80), _someone(80, x=100)][: 1 if index in (0, 3) else 2]
         tracker.update([Crop(picture, index / 2, index, face) for face in faces])
     frames = [[crop.frame_index for crop in track.crops] for track in tracker.tracks()]
     assert frames == [[0, 1, 2, 3], [1, 2]]
@@ -227,7 +227,7 @@ def test_one_strange_look_does_not_make_a_track_forget_its_face() -> None:
     picture, tracker = _portrait(90, side=96), Tracker()
     strange = _like(picture, 0.5)
     for index, image in enumerate([picture] * 3 + [strange] + [_like(picture, 0.98)]):
-        face = _someone(index, 80, x=10 if index < 4 else 700)  # after a cut to another framing
+        face = _someone(80, x=10 if index < 4 else 700)  # after a cut to another framing
         tracker.update([Crop(image, index / 2, index, face)])
     assert [len(track.crops) for track in tracker.tracks()] == [5]
 
@@ -235,9 +235,9 @@ def test_one_strange_look_does_not_make_a_track_forget_its_face() -> None:
 def test_who_shows_longer_is_more_prominent_than_who_is_larger() -> None:
     picture, tracker = _portrait(90, side=96), Tracker()
     for index in range(6):
-        crops = [Crop(picture, index / 2, index, _someone(index, 60))]
+        crops = [Crop(picture, index / 2, index, _someone(60))]
         if index == 5:
-            crops.append(Crop(255 - picture[::-1], index / 2, index, _someone(5, 90, x=400)))
+            crops.append(Crop(255 - picture[::-1], index / 2, index, _someone(90, x=400)))
         tracker.update(crops)
     assert [len(track.crops) for track in tracker.tracks()] == [6, 1]
 
@@ -245,7 +245,7 @@ def test_who_shows_longer_is_more_prominent_than_who_is_larger() -> None:
 def test_what_is_not_used_is_counted_over_all_frames() -> None:
     people = Gathering(dataclasses.replace(SPEC, min_face_px=40))
     for _ in range(3):
-        found = [_someone(0, 39.9), _someone(0, 40), _someone(0, 80, x=990)]
+        found = [_someone(39.9), _someone(40), _someone(80, x=990)]
         assert people.choose(found, 1000, 200) == [found[1]]
     messages = {warning.code: warning.message for warning in people.result().warnings}
     assert "edge cuts off (3)" in messages["face_cut_off"]
@@ -256,7 +256,7 @@ def test_people_who_show_in_a_quarter_of_the_frames_are_told() -> None:
     picture = _portrait(90, side=96)
     people = Gathering(dataclasses.replace(SPEC, max_faces=1))
     for index in range(8):
-        faces = [_someone(index, 80), _someone(index, 60, x=400)][: 1 + (index < 2)]
+        faces = [_someone(80), _someone(60, x=400)][: 1 + (index < 2)]
         images = [picture, 255 - picture[::-1]][: len(faces)]
         people.add(faces, images, index / 2, index)
     assert [warning.code for warning in people.result().warnings] == ["people_left_out"]
@@ -273,4 +273,4 @@ def test_the_largest_face_comes_first_and_each_lies_in_the_picture() -> None:
 def test_beyond_the_edge_a_crop_is_mirrored() -> None:
     """No black corner tells a model where a face was."""
     bright = np.full((100, 100, 3), 200, np.uint8)
-    assert align(bright, _someone(0, 90, x=-30), 64, 1.5).min() >= 199
+    assert align(bright, _someone(90, x=-30), 64, 1.5).min() >= 199

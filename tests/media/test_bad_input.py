@@ -40,7 +40,7 @@ def test_empty_file(tmp_path: Path) -> None:
 
 def test_a_photo_in_tiles_is_not_judged_by_one_of_them(tmp_path: Path) -> None:
     image = next(make_media.gradient_frames(1, 256, 128))
-    path = make_media.write_tiled_photo(tmp_path / "photo.heic", image, tmp_path)
+    path = make_media.write_tiled_photo(tmp_path / "photo.heic", image)
     assert code_of(path) == "media_in_tiles"
 
 

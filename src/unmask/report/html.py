@@ -24,6 +24,7 @@ from unmask.report.pages import environment
 from unmask.report.text import DAMAGED, WORDS, score_digits, short_score
 from unmask.report.timeline import Track, clock, span_seconds, ticks, track
 from unmask.scoring.segments import longest_gap_seconds
+from unmask.scoring.verdict import frames_text
 from unmask.types import STRETCH_STEP_SECONDS, Verdict
 
 _ZONES = ("weak_evidence", "moderate_evidence", "strong_evidence", "very_strong_evidence")
@@ -168,6 +169,7 @@ def _template() -> Template:
     pages = environment()
     pages.filters |= {
         "clock": clock,
+        "frames": frames_text,
         "score": _score,
         "short": short_score,
         "range": _range,

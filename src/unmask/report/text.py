@@ -145,9 +145,10 @@ def _span(segment: Segment) -> str:
 def _coverage_line(coverage: Mapping[str, Any]) -> str:
     if not coverage:
         return ""
-    spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in coverage["analysed_ranges_seconds"] if b > a)
+    frames, ranges = coverage["frames_analysed"], coverage["analysed_ranges_seconds"]
+    spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in ranges) if frames > 1 else ""
     return (
-        f"  {'looked at':<10} {frames_text(coverage['frames_analysed'])}, "
+        f"  {'looked at':<10} {frames_text(frames)}, "
         f"{coverage['frames_with_face']} with a face{f' ({spans})' if spans else ''}"
         f"{'; the file is damaged, the rest could not be read' if coverage['partial'] else ''}"
     )

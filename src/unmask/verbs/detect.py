@@ -23,7 +23,7 @@ from unmask.faces import DEFAULT as DEFAULT_FACES
 from unmask.faces import FaceDetector, extract, load_detector
 from unmask.files import path_text, sha256_file
 from unmask.inference import Model, load_model
-from unmask.media import Coverage, Limits, open_video, read_credentials, read_image
+from unmask.media import Coverage, Limits, read_credentials, read_image
 from unmask.scoring import (
     Calibration,
     ClipLogits,
@@ -33,7 +33,7 @@ from unmask.scoring import (
     nothing_to_judge,
     pool,
 )
-from unmask.types import BoolArray, Clip, Face, FloatArray, Frame, UInt8Array, Verdict, Warn
+from unmask.types import BoolArray, Clip, Face, FloatArray, UInt8Array, Verdict, Warn
 
 TASK = "face_manipulation"  # what is judged, as the verdict names it
 
@@ -169,21 +169,22 @@ class _Walk:
     def _clips(self, path: Path, clock: _Clock) -> VideoClips:
         finder = _Timed(self.faces, clock)
         if path.suffix.lower() in STILL_SUFFIXES:
-            return self._clips_of_picture(read_image(path, self.limits), finder)
+            return self._clips_of_picture(path, finder)
         video = clips_of_video(path, self.spec, finder, self.limits, self.threads)
-        if not video.single:
-            return video
-        # One crop is too few for a clip of most models.
-        with open_video(path, self.limits) as opened:
-            picture = self._clips_of_picture(next(opened.frames()), finder)
-        return replace(video, clips=picture.clips)
+        if video.single and self.spec.frames > 1:  # one crop is too few for a clip
+            return clips_of_video(path, self._one, finder, self.limits, self.threads)
+        return video
 
-    def _clips_of_picture(self, picture: Frame, finder: FaceDetector) -> VideoClips:
+    @property
+    def _one(self) -> ClipSpec:
+        """What a file of one picture is cut by."""
+        return replace(self.spec, frames=1, clips=1)
+
+    def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
         """Faces of a still; unlike a dataset's still, it need not be a face crop."""
-        spec = replace(self.spec, frames=1, clips=1)
-        extraction = extract([picture], spec, finder)
+        extraction = extract([read_image(path, self.limits)], self._one, finder)
         return VideoClips(
-            clips=tuple(build_clips(extraction.tracks, spec)),
+            clips=tuple(build_clips(extraction.tracks, self._one)),
             info=None,
             coverage=Coverage(1, 1, partial=False, analysed_ranges_seconds=[], warnings=()),
             frames_with_face=extraction.frames_with_face,
