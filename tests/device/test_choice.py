@@ -65,7 +65,7 @@ def test_codecs_that_leave_pixels_open_stay_on_the_cpu(tmp_path: Path) -> None:
         hardware.refuse_unfit(info)
     assert caught.value.warn is not None
     assert caught.value.warn.code == "gpu_decode_codec"
-    hardware.refuse_unfit(dataclasses.replace(info, codec="h264"))
+    hardware.refuse_unfit(dataclasses.replace(info, codec="h264", decoder="h264"))
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_detector_that_wants_whole_pictures(
     [
         ({"pix_fmt": "yuv444p"}, "gpu_decode_format"),
         ({"codec": "ffv1"}, "gpu_decode_codec"),
+        ({"codec": "libsvtav1"}, "gpu_decode_codec"),
         ({"size": (65, 48), "codec": "libvpx-vp9"}, "gpu_decode_size"),
     ],
 )

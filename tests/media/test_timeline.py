@@ -126,6 +126,12 @@ def test_probe_tells_the_header(numbered_video: Path) -> None:
     assert info.warnings == ()
 
 
+def test_probe_names_the_codec_and_who_decodes_it(tmp_path: Path) -> None:
+    frames = make_media.gradient_frames(2, 64, 64)
+    info = probe(make_media.write_video(tmp_path / "a.mp4", frames, codec="libsvtav1"))
+    assert (info.codec, info.decoder) == ("av1", "libdav1d")
+
+
 def test_stamps_far_ahead_leave_out_only_themselves(tmp_path: Path) -> None:
     path = restamped(tmp_path, lambda index: 28.5 if index % 30 == 10 else 0)
     with open_video(path) as video:

@@ -25,7 +25,7 @@ SURFACES = {
 """The layout on the GPU of what the CPU decodes to."""
 
 EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "vc1", "wmv3"})
-"""Decoders of codecs whose standard gives every pixel. MPEG-1, -2 and -4 and JPEG leave room in the
+"""Codecs whose standard gives every pixel. MPEG-1, -2 and -4 and JPEG leave room in the
 cosine transform, so that a GPU's pictures may differ from the CPU's."""
 
 _DEVICES = Path("/dev")
@@ -67,13 +67,13 @@ def missing_driver() -> str:
     return "" if there else "There is no NVIDIA GPU here."
 
 
-def decodable(codec: str) -> bool:
+def decodable(decoder: str) -> bool:
     """Whether FFmpeg's decoder of this name can hand its work to NVDEC.
 
     It says nothing of the GPU at hand: older ones lack VP9, HEVC or AV1.
     """
     try:
-        configs = av.Codec(codec, "r").hardware_configs
+        configs = av.Codec(decoder, "r").hardware_configs
     except (av.FFmpegError, ValueError):  # PyAV's UnknownCodecError is the latter
         return False
     return any(c.device_type == HWDeviceType.cuda and c.is_supported for c in configs)
@@ -81,7 +81,7 @@ def decodable(codec: str) -> bool:
 
 def refuse_unfit(info: MediaInfo) -> None:
     """Raise `HardwareRefusal` where a video cannot come out of NVDEC as it does from the CPU."""
-    if info.codec not in EXACT or not decodable(info.codec):
+    if info.codec not in EXACT or not decodable(info.decoder):
         raise HardwareRefusal(
             Warn(
                 "gpu_decode_codec",

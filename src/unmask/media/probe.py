@@ -34,7 +34,9 @@ class MediaInfo:
     container: str
     """FFmpeg's name of the container format, e.g. ``"mov,mp4,m4a,3gp,3g2,mj2"``."""
     codec: str
-    """FFmpeg's name of the decoder, e.g. ``"h264"``."""
+    """FFmpeg's name of the codec, e.g. ``"av1"``."""
+    decoder: str
+    """FFmpeg's name of the decoder that reads it here, e.g. ``"libdav1d"``."""
     pixel_format: str
     """FFmpeg's name of the decoded pixel format, e.g. ``"yuv420p"``."""
     width_px: int
@@ -90,7 +92,8 @@ def inspect(
         path=path,
         size_bytes=path.stat().st_size,
         container=container.format.name,
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
+        decoder=stream.codec_context.name,
         pixel_format=frame.format.name,
         width_px=width_px,
         height_px=height_px,
