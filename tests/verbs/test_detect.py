@@ -279,10 +279,11 @@ def test_a_model_of_single_crops_judges_a_video(portrait: Path, tmp_path: Path) 
 
 def test_a_still_is_judged_as_such(media: Path, model: Path) -> None:
     path = media / "still.png"
-    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut()[:400], cv2.COLOR_RGB2BGR))
     verdict = detect(path, model=model)
     checked(verdict)
     assert verdict.label == "weak_evidence"
+    assert (verdict.input["width_px"], verdict.input["height_px"]) == (512, 400)
     assert verdict.people[0].frames == 1
     assert verdict.people[0].median_face_px < 250  # the face, not the picture
     assert "single_picture" in [warn.code for warn in verdict.warnings]

@@ -51,6 +51,8 @@ class VideoClips:
     """How long the video lasts by the times of its pictures; None for a still."""
     single: bool = False
     """Whether the file is whole and holds one picture: a still, whatever its name says."""
+    still_px: tuple[int, int] | None = None
+    """Width and height of a still's upright picture; None for a video, whose ``info`` tells."""
 
 
 def build_clips(tracks: Sequence[Track], spec: ClipSpec) -> list[Clip]:

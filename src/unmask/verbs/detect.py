@@ -182,7 +182,9 @@ class _Walk:
 
     def _clips_of_picture(self, path: Path, finder: FaceDetector) -> VideoClips:
         """Faces of a still; unlike a dataset's still, it need not be a face crop."""
-        extraction = extract([read_image(path, self.limits)], self._one, finder)
+        frame = read_image(path, self.limits)
+        extraction = extract([frame], self._one, finder)
+        height_px, width_px = frame.image.shape[:2]
         return VideoClips(
             clips=tuple(build_clips(extraction.tracks, self._one)),
             info=None,
@@ -191,6 +193,7 @@ class _Walk:
             tracks=len(extraction.tracks),
             warnings=extraction.warnings,
             single=True,
+            still_px=(width_px, height_px),
         )
 
     def _score(self, clips: Sequence[Clip], clock: _Clock) -> list[ClipLogits]:
@@ -355,6 +358,8 @@ def _input_facts(path: Path, video: VideoClips | None) -> dict[str, Any]:
             facts |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
     except OSError:  # unreadable: the error of the verdict says so already
         return facts
+    if video is not None and video.still_px is not None:
+        facts["width_px"], facts["height_px"] = video.still_px
     if video is not None and video.info is not None:
         info, rate = video.info, video.info.frame_rate_from_header
         duration = info.duration_seconds_from_header or video.seconds
