@@ -162,6 +162,14 @@ def test_transparent_gif_over_black(tmp_path: Path) -> None:
     assert "alpha_over_black" in {warn.code for warn in video.coverage.warnings}
 
 
+def test_an_opaque_gif_has_nothing_to_be_laid_over_black(tmp_path: Path) -> None:
+    frames = make_media.gradient_frames(2, 64, 48)
+    path = make_media.write_video(tmp_path / "a.gif", frames, fps=10, codec="gif", pix_fmt="rgb8")
+    with open_video(path) as video:
+        assert len(list(video.frames())) == 2
+    assert "alpha_over_black" not in {warn.code for warn in video.coverage.warnings}
+
+
 @pytest.mark.parametrize("size", [(65, 48), (64, 49), (65, 49)])
 def test_odd_sizes_in_444(tmp_path: Path, size: tuple[int, int]) -> None:
     shown = next(make_media.gradient_frames(1, *size))

@@ -146,11 +146,16 @@ def warnings_of(frame: VideoFrame) -> tuple[Warn, ...]:
         found.append(
             Warn("wide_gamut_not_mapped", "The video has BT.2020 primaries; they were not mapped.")
         )
-    if has_alpha(frame):
+    if _shows_through(frame):
         found.append(Warn("alpha_over_black", "Transparent parts were laid over black."))
     if frame.interlaced_frame:
         found.append(Warn("interlaced", "The video is interlaced; fields were not separated."))
     return tuple(found)
+
+
+def _shows_through(frame: VideoFrame) -> bool:
+    """Whether a part of the picture is transparent; every GIF could be, few are."""
+    return has_alpha(frame) and bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
 
 
 def _over_black(rgba: UInt8Array) -> UInt8Array:
