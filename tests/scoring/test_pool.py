@@ -10,7 +10,7 @@ from unmask.types import Clip
 
 
 def clip(track: int, logit: float, times: list[float], frames: list[float]) -> ClipLogits:
-    boxes = np.tile(np.array([10, 20, 60, 90], np.float32), (len(times), 1))
+    boxes = np.tile(np.array([110, 20, 160, 90], np.float32), (len(times), 1))
     return ClipLogits(
         track, logit, np.array(frames, np.float32), np.array(times, np.float32), boxes
     )
@@ -24,6 +24,20 @@ def test_a_track_is_the_mean_of_its_clips_and_the_video_the_highest_track() -> N
 def test_a_passer_by_does_not_speak_for_the_video() -> None:
     assert video_logit([0, 1], [-1.0, 7.0], [32, 7]) == -1.0
     assert video_logit([0, 1], [-1.0, 7.0], [32, 8]) == 7.0  # a quarter is enough
+
+
+def test_four_crops_make_a_track_the_measure_of_the_others() -> None:
+    assert video_logit([0, 1, 2], [-1.0, 0.0, 7.0], [4, 16, 1]) == 7.0
+    assert video_logit([0, 1, 2], [-1.0, 0.0, 7.0], [3, 16, 1]) == 0.0
+
+
+def test_the_share_that_a_track_needs_is_a_choice() -> None:
+    rows = ([0, 1], [-1.0, 7.0], [32, 1])
+    assert video_logit(*rows, PoolingSpec(min_share=0.0)) == 7.0
+    assert video_logit(*rows, PoolingSpec(min_share=1.0)) == -1.0
+    for share in (-0.01, 1.01):
+        with pytest.raises(ValueError, match="min_share"):
+            PoolingSpec(min_share=share)
 
 
 def test_mean_over_tracks_is_a_choice() -> None:
