@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from unmask.scoring import SegmentRule, find_segments
-from unmask.scoring.segments import longest_gap_seconds
+from unmask.scoring.segments import longest_gap_seconds, seen_ranges
+from unmask.types import STRETCH_STEP_SECONDS
 
 RULE = SegmentRule(start_score=0.8, keep_score=0.5)
 
@@ -34,6 +35,31 @@ def test_frames_that_never_reach_the_start_score_are_quiet() -> None:
 def test_a_single_frame_and_a_short_blink_do_not_count() -> None:
     assert spans([0, 1, 2], [0.1, 0.95, 0.1]) == []
     assert spans([0, 0.1, 0.2, 0.3], [0.1, 0.95, 0.95, 0.1]) == []
+
+
+def test_its_limits_belong_to_it() -> None:
+    assert spans([100.0, 100.4], [0.8, 0.5]) == [(100.0, 100.4, 0.65)]
+    assert spans([100.0, 100.4], [0.8, 0.49]) == []
+    assert spans([100.0, 100.39], [0.8, 0.5]) == []
+    assert spans([0.0, STRETCH_STEP_SECONDS], [0.8, 0.8]) != []
+    assert spans([0.0, STRETCH_STEP_SECONDS + 0.01], [0.8, 0.8]) == []
+    assert spans([0.0, 1.0], [0.8, 0.8], SegmentRule(start_score=0.8, keep_score=0.8)) != []
+
+
+def test_two_frames_at_the_same_time_are_no_fall() -> None:
+    assert spans([0.0, 0.0, 1.0], [0.9] * 3) == [(0.0, 1.0, 0.9)]
+
+
+def test_a_face_is_seen_from_the_first_to_the_last_frame_of_a_stretch() -> None:
+    times = [0.0, 0.7, 1.1, 10.0, 11.5, 12.0]
+    assert seen_ranges(times) == ((0.0, 1.1), (10.0, 12.0))
+    assert seen_ranges([3.0]) == ((3.0, 3.0),)
+    assert seen_ranges([]) == ()
+
+
+def test_two_steps_and_a_half_may_lie_between_frames() -> None:
+    assert longest_gap_seconds(20.0) == 50.0
+    assert longest_gap_seconds(0.1) == STRETCH_STEP_SECONDS
 
 
 def test_a_gap_in_which_the_face_was_away_splits() -> None:
@@ -80,5 +106,7 @@ def test_no_frame_no_segment() -> None:
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="must not fall"):
         find_segments([1.0, 0.5], [0.1, 0.2], RULE)
+    with pytest.raises(ValueError, match=r"must be \(n,\)"):
+        find_segments([0.0, 0.5], [0.1], RULE)
     with pytest.raises(ValueError, match="must not lie above"):
         SegmentRule(start_score=0.4, keep_score=0.5)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unmask.scoring import Calibration, PoolingSpec, evidence, judge, nothing_to_judge
+from unmask.scoring import Calibration, PoolingSpec, Sufficiency, evidence, judge, nothing_to_judge
 from unmask.types import FrameScore, TrackScore
 
 FITTED = Calibration(
@@ -114,13 +114,16 @@ def test_no_face_is_not_applicable() -> None:
     verdict = nothing_to_judge(frames_analysed=32, frames_with_face=0)
     assert (verdict.label, verdict.score) == ("not_applicable", None)
     assert [reason.code for reason in verdict.reasons] == ["no_face"]
-    assert "32 frames" in verdict.text
+    assert verdict.text.startswith("Not applicable: ")
+    assert "32 frames that were looked at" in verdict.text
+    assert "1 frame that was looked at" in nothing_to_judge(1, 0).text
 
 
 def test_a_face_that_shows_too_seldom_is_inconclusive() -> None:
     verdict = nothing_to_judge(frames_analysed=32, frames_with_face=2)
     assert (verdict.label, verdict.score) == ("inconclusive", None)
     assert [reason.code for reason in verdict.reasons] == ["too_few_frames"]
+    assert verdict.text.startswith("Inconclusive: ")
 
 
 def guarded(seen: TrackScore, faults: list[str]) -> TrackScore:
@@ -160,6 +163,30 @@ def test_too_little_to_judge_gives_no_number_anywhere(
     assert "No score is given" in verdict.text
 
 
+def test_four_frames_are_enough_and_a_still_has_one() -> None:
+    assert judge(video(track(0, 1.0, frames=4)), FITTED).score is not None
+    assert judge(video(guarded(track(0, 1.0), ["face_dark"] * 12)), FITTED).score is not None
+    still = judge(video(track(0, 1.0, frames=1)), FITTED, needs=Sufficiency(min_frames=1))
+    assert (still.score is not None, still.interval) == (True, None)
+    pair = judge(video(track(0, 1.0, frames=2)), FITTED, needs=Sufficiency(min_frames=2))
+    assert pair.interval is not None
+
+
+def test_a_segment_goes_on_down_to_half_the_odds_of_the_threshold() -> None:
+    """0.6 is 3 to 2; half of it, 3 to 4, is 0.43."""
+
+    def lasts(between: float) -> list[int]:
+        logits = [np.log(score / (1 - score)) for score in (0.7, 0.7, between, 0.7, 0.7)]
+        frames = tuple(
+            FrameScore(0.5 * k, (0.0, 0.0, 100.0, 100.0), logit) for k, logit in enumerate(logits)
+        )
+        (person,) = judge(video(TrackScore(0, 1.0, frames, 100.0)), FITTED).people
+        return [segment.frames for segment in person.segments]
+
+    assert lasts(0.44) == [5]
+    assert lasts(0.42) == [2, 2]
+
+
 def test_frames_that_were_left_out_have_no_score_and_no_say() -> None:
     seen = track(0, 1.0)
     wild = tuple(replace(f, logit=40.0) if k < 6 else f for k, f in enumerate(seen.frames))
@@ -176,6 +203,9 @@ def test_frames_that_were_left_out_have_no_score_and_no_say() -> None:
     assert warn.code == "frames_left_out"
     assert "judged by 10 of 16 frames" in warn.message
     assert "too dark in 4, turned too far away in 2." in warn.message
+    beside = guarded(track(1, 2.0), ["face_dark"])
+    (warn,) = judge(video(track(0, -2.0), beside), FITTED).warnings[:1]
+    assert warn.message.startswith("Person 2 is judged by 15 of 16 frames")
 
 
 def test_who_cannot_be_judged_does_not_speak_for_the_video() -> None:
@@ -197,6 +227,8 @@ def test_a_passer_by_gets_no_score_so_that_the_video_is_its_people_at_most() -> 
 def test_mean_pooling_is_followed() -> None:
     verdict = judge(video(track(0, -2.0), track(1, 4.0)), FITTED, pooling=PoolingSpec(video="mean"))
     assert verdict.score == pytest.approx(FITTED.score(1.0))
+    assert verdict.interval is not None
+    assert verdict.interval[1] - verdict.interval[0] < 0.1  # of frames that hardly disagree
 
 
 def test_an_unfitted_model_says_so() -> None:
@@ -258,3 +290,5 @@ def test_the_words_are_those_of_the_people_they_are_said_of() -> None:
         video(*(track(n, 4.0, frames=32) for n in (0, 1)), track(2, 0.0, frames=1)), FITTED
     )
     assert "in 2 of 2 people who could be judged" in some.text
+    even = replace(FITTED, threshold=0.5)
+    assert "less strong in 1 more" in judge(video(track(0, 4.0), track(1, 0.0)), even).text
