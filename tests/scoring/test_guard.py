@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -61,6 +63,15 @@ def profile() -> np.ndarray:
 )
 def test_each_fault_has_its_code(seen: Clip, code: str) -> None:
     assert Guard().check(seen).tolist() == [code, ""]  # where there is no crop nothing is said
+
+
+@pytest.mark.parametrize(
+    ("wide_px", "high_px", "code"), [(40, 20, ""), (20, 40, ""), (20, 20, "face_too_small")]
+)
+def test_a_face_is_as_large_as_its_longer_side(wide_px: float, high_px: float, code: str) -> None:
+    seen = clip(crop())
+    box = np.array([(300, 500, 300 + wide_px, 500 + high_px), (np.nan,) * 4], np.float32)
+    assert Guard().check(replace(seen, boxes_xyxy_px=box))[0] == code
 
 
 def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
