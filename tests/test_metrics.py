@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from sklearn import metrics as sk
 
 from unmask import metrics
+from unmask.metrics import bootstrap
 
 
 def rows(seed: int, count: int = 400, decimals: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +97,13 @@ def test_ece_of_known_bins() -> None:
     bins = metrics.reliability(labels, scores)
     assert [b.rows for b in bins if b.rows] == [2, 2, 1]
     assert bins[7].mean_score is None
+    assert (bins[1].low, bins[1].high) == pytest.approx((1 / 15, 2 / 15))
+    assert (bins[1].mean_score, bins[1].share_manipulated) == pytest.approx((0.1, 0.5))
+    assert (bins[13].mean_score, bins[13].share_manipulated) == pytest.approx((0.9, 1.0))
+    (whole,) = metrics.reliability(labels, scores, bins=1)
+    assert (whole.low, whole.high, whole.rows) == (0.0, 1.0, 5)
+    with pytest.raises(ValueError, match="at least 1"):
+        metrics.reliability(labels, scores, bins=0)
 
 
 def test_ece_is_small_for_honest_scores_and_large_for_boasts() -> None:
@@ -211,3 +219,22 @@ def test_intervals_repeat_with_the_seed_and_need_two_groups() -> None:
     single = metrics.summarize(labels, scores, 0.5, ["one"] * 60)
     assert single["auc_roc"].low is None
     assert single["auc_roc"].value == first["auc_roc"].value
+    pair = metrics.summarize(labels, scores, 0.5, ["one", "two"] * 30)
+    assert pair["auc_roc"].low is not None
+
+
+def test_intervals_do_not_depend_on_how_much_is_held_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels, scores = rows(7, 60)
+    at_once = metrics.summarize(labels, scores, 0.5, resamples=50)
+    monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 60 * 7)  # seven resamples, and one at last
+    assert metrics.summarize(labels, scores, 0.5, resamples=50) == at_once
+    monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 1)
+    assert metrics.summarize(labels, scores, 0.5, resamples=50) == at_once
+
+
+def test_an_estimate_says_what_is_known_of_it() -> None:
+    assert metrics.Estimate(0.9274, 0.9016, 0.9456).text == "0.927 [0.902, 0.946]"
+    assert metrics.Estimate(0.9274, None, None).text == "0.927"
+    assert metrics.Estimate(None, None, None).text == "not defined"
