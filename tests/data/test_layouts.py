@@ -293,6 +293,14 @@ def test_a_table_of_recordings_binds_a_fake_to_what_it_was_made_from(tmp_path: P
     assert len(splits_of_groups(manifest)) == 10
 
 
+def test_a_group_does_not_unbind_a_fake_from_what_it_was_made_from(tmp_path: Path) -> None:
+    rows = [f"r{n}.mp4,real,g{n},v{n}," for n in range(10)]
+    rows += [f"f{n}.mp4,fake,h{n},w{n},v{n}" for n in range(10)]
+    head = "file,label,group,video,source_video\n"
+    manifest = read_manifest(table(tmp_path, head + "\n".join(rows)))
+    assert all(together(manifest, f"r{n}.mp4", f"f{n}.mp4") for n in range(10))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -373,7 +381,10 @@ def test_what_is_said_where_nothing_fits(tmp_path: Path) -> None:
 
 def test_a_split_with_one_class_is_told(tmp_path: Path) -> None:
     paths = ["train/real/a.mp4", "train/fake/b.mp4", "val/real/c.mp4"]
-    fails(touch(tmp_path, paths), "dataset_empty_class", "val split")
+    fails(touch(tmp_path, paths), "dataset_empty_class", "val split (1 of the other class)")
+    with pytest.raises(DatasetError) as caught:
+        read_manifest(tmp_path)
+    assert "add a folder 'fake'" in caught.value.hint
 
 
 def test_the_layouts_rows_are_posix_paths_below_the_root(tmp_path: Path) -> None:

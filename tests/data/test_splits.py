@@ -95,6 +95,16 @@ def test_one_group_cannot_be_split() -> None:
         assign_splits(rows, groups, 0.15, 0)
 
 
+def test_a_split_leaves_something_to_train_on() -> None:
+    pairs = [(name, label) for name in ("a", "b", "c") for label in (REAL, FAKE)]
+    rows = [
+        Row(f"{name}{label}.mp4", label, "test" if name == "c" else "train", keys=(name,))
+        for name, label in pairs
+    ]
+    split, _ = assign_splits(rows, group_rows(rows)[0], share=0.9, seed=0)
+    assert Counter(row.split for row in split) == {"train": 2, "val": 2, "test": 2}
+
+
 def test_a_limit_keeps_the_fakes_of_the_sources_it_keeps() -> None:
     rows = [Row(f"r{n}.mp4", REAL, "train", (f"p{n}",)) for n in range(20)]
     rows += [Row(f"f{n}-{k}.mp4", FAKE, "train", (f"p{n}",)) for n in range(20) for k in range(3)]
