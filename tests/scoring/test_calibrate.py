@@ -140,6 +140,21 @@ def test_cut_points_rise_by_odds_and_by_authentic_videos() -> None:
     assert metrics.bpcer(labels, scores, found.very_strong) <= 0.002
 
 
+def test_where_authentic_videos_are_all_alike_the_odds_alone_decide() -> None:
+    logits, labels = draw(9, 1000, 1000)
+    logits[:1000] = 4.0 + np.linspace(0, 1e-6, 1000)
+    found = fit(logits, labels)
+    cuts = np.array([found.threshold, found.strong, found.very_strong])
+    assert cuts / (1 - cuts) * (1 - cuts[0]) / cuts[0] == pytest.approx([1, 2, 8], rel=1e-6)
+
+
+def test_so_many_authentic_videos_can_measure_the_target() -> None:
+    """Of 20, one is 5 %."""
+    for authentic, few in ((20, False), (19, True)):
+        notes = fit(*draw(9, authentic, 100)).notes
+        assert any("too few to measure" in note for note in notes) == few
+
+
 def test_authentic_videos_that_score_high_push_the_cut_points_up() -> None:
     """A fifth and a twenty-fifth of the target reach them, however far out that is."""
     logits, labels = draw(9, 1000, 1000)
