@@ -10,13 +10,14 @@ from unmask.clips import build_clips, clips_of, clips_of_still, clips_of_video
 from unmask.config import ClipSpec
 from unmask.errors import MediaError
 from unmask.faces import load_detector
+from unmask.media import Limits
 from unmask.types import Crop, Face, Track
 
 DETECTOR = load_detector()
 
 
 def track_of(slots: list[int], track_id: int = 0) -> Track:
-    face = Face((10, 10, 50, 60), np.zeros((5, 2), np.float32), 0.9)
+    face = Face((10, 10, 50, 60), np.arange(10, dtype=np.float32).reshape(5, 2), 0.9)
     return Track(
         track_id,
         tuple(Crop(np.full((32, 32, 3), s + 1, np.uint8), s / 10, s, face) for s in slots),
@@ -34,6 +35,8 @@ def test_slots_of_an_even_clip() -> None:
     np.testing.assert_array_equal(clip.pts_seconds, np.float32([0, np.nan, 0.2, 0.3]))
     assert np.isnan(clip.boxes_xyxy_px[1]).all()
     assert clip.boxes_xyxy_px[0].tolist() == [10, 10, 50, 60]
+    assert clip.keypoints_px[2].ravel().tolist() == list(range(10))
+    assert np.isnan(clip.keypoints_px[1]).all()
 
 
 def test_even_clips_interleave_and_windows_follow_each_other() -> None:
@@ -50,6 +53,23 @@ def test_a_clip_with_too_few_crops_is_dropped() -> None:
     assert len(build_clips([track_of([0, 7])], spec)) == 1
     tracks = [track_of([0, 1, 2]), track_of([3], 1)]
     assert [clip.track_id for clip in build_clips(tracks, spec)] == [0]
+
+
+def test_only_so_many_crops_as_fit_are_put_together_and_only_where_some_would_be_lost() -> None:
+    spec = ClipSpec(frames=8, size_px=32, clips=2, sampling="windows")
+    late = [4, 5, 6, 7]
+    (kept,) = build_clips([track_of(late)], spec)  # nothing in the second clip, so nothing is lost
+    assert np.flatnonzero(kept.mask).tolist() == late
+    (full,) = build_clips([track_of([*range(7), 8])], spec)
+    assert full.mask.all()
+    assert values(full)[-1] == 9
+    (first,) = build_clips([track_of([*range(8), 8])], spec)  # nine do not fit into one of eight
+    assert values(first) == list(range(1, 9))
+
+
+def test_a_person_who_is_in_one_of_several_very_short_clips() -> None:
+    spec = ClipSpec(frames=2, size_px=32, clips=3, sampling="windows")
+    assert [values(clip) for clip in build_clips([track_of([2, 3])], spec)] == [[3, 4]]
 
 
 def test_a_video_gives_one_clip_a_person(tmp_path: Path) -> None:
@@ -87,8 +107,8 @@ def test_a_still_is_taken_whole(tmp_path: Path, size: tuple[int, int]) -> None:
     found = clips_of(path, ClipSpec(frames=16, size_px=96), DETECTOR)
     (clip,) = found.clips
     assert clip.frames.shape == (1, 96, 96, 3)
-    expected = cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA).astype(int)
-    assert np.abs(clip.frames[0] - expected).mean() < 6
+    how = cv2.INTER_AREA if min(size) > 96 else cv2.INTER_CUBIC  # AREA blurs what it enlarges
+    np.testing.assert_array_equal(clip.frames[0], cv2.resize(image, (96, 96), interpolation=how))
     assert clip.boxes_xyxy_px.tolist() == [[0, 0, *size]]
     assert np.isnan(clip.keypoints_px).all()
     assert found.info is None
@@ -99,6 +119,20 @@ def test_a_still_that_is_none(tmp_path: Path) -> None:
     path.write_text("not a picture")
     with pytest.raises(MediaError):
         clips_of_still(path, ClipSpec())
+
+
+@pytest.mark.parametrize("name", ["large.png", "large.mp4"])
+def test_what_a_file_may_ask_for_is_limited_whatever_it_is(tmp_path: Path, name: str) -> None:
+    frames = list(gradient_frames(3, 160, 120))
+    if name.endswith(".png"):
+        cv2.imwrite(str(tmp_path / name), frames[0])
+    else:
+        write_video(tmp_path / name, frames)
+    spec = ClipSpec(frames=2, size_px=32)
+    assert clips_of(tmp_path / name, spec, DETECTOR).coverage.frames_analysed >= 1
+    with pytest.raises(MediaError) as caught:
+        clips_of(tmp_path / name, spec, DETECTOR, Limits(max_pixels=100 * 100))
+    assert caught.value.code == "media_too_large"
 
 
 @pytest.mark.parametrize("sampling", ["even", "windows"])

@@ -46,6 +46,18 @@ def test_flat_pictures_say_nothing() -> None:
     clip = clip_of(0)
     black = dataclasses.replace(clip, frames=np.zeros_like(clip.frames))
     assert fingerprint(black) == ()
+    nearly, ramp = black.frames.copy(), black.frames.copy()
+    nearly[:, 10:20, 10:20] = 9
+    ramp[:] = (np.arange(SPEC.size_px) * 7)[:, None]
+    for frames in (nearly, ramp):  # a spot in the dark; brighter from left to right and no more
+        assert fingerprint(dataclasses.replace(clip, frames=frames)) == ()
+
+
+def test_a_portrait_has_structure_enough() -> None:
+    image = next(portrait_frames(1, SPEC.size_px, SPEC.size_px, face_px=28))
+    clip = clip_of(0)
+    portrait = dataclasses.replace(clip, frames=np.repeat(image[None], len(clip.frames), axis=0))
+    assert len(fingerprint(portrait)) == 3
 
 
 def test_first_middle_and_last_crop_that_is_there() -> None:

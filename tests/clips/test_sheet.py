@@ -32,6 +32,8 @@ def test_fewer_columns_are_spread_over_the_clip() -> None:
     sheet = contact_sheet([_clip(0)], columns=3, gap_px=0)
     assert sheet[5, 10::20, 0].tolist() == [1, 3, 5]
     assert contact_sheet([_clip(0, frames=1)], columns=8, gap_px=0).shape == (20, 20, 3)
+    mixed = contact_sheet([_clip(7, frames=1), _clip(0)], columns=3, gap_px=0)  # a still on top
+    assert mixed[[5, 25]][:, 10::20, 0].tolist() == [[7, 255, 255], [1, 3, 5]]
 
 
 def test_captions_stand_to_the_left() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -44,25 +45,54 @@ def test_what_was_put_comes_back(tmp_path: Path) -> None:
     store = ClipStore.open(tmp_path / "store", SPEC)
     assert is_store(store.path)
     assert [e.status for e in store.entries] == ["ok", "no_face"]
+    assert store.entries[1].code == "no_face"
     assert store.entries[0].record == entry.record
     for ref, clip in zip(store.entries[0].clips, clips, strict=True):
         again = store.read(ref)
         for name in ("frames", "mask", "pts_seconds", "boxes_xyxy_px", "keypoints_px"):
             np.testing.assert_array_equal(getattr(again, name), getattr(clip, name))
+        again.frames[0] = 0  # a copy of one's own
         assert again.track_id == clip.track_id
         assert ref.median_face_px == 32.0
         assert len(ref.hashes) == 3
 
 
 def test_warnings_and_facts_survive(tmp_path: Path) -> None:
-    entry = entry_of("a.mp4")
-    object.__setattr__(entry, "warnings", (Warn("hdr", "Bright."),))
-    object.__setattr__(entry, "media", {"codec": "h264"})
+    entry = dataclasses.replace(
+        entry_of("a.mp4", "failed"),
+        message="Cut off.",
+        media={"codec": "h264"},
+        coverage={"frames_with_face": 0},
+        timings={"decode_seconds": 0.25},
+        warnings=(Warn("hdr", "Bright."),),
+    )
     with StoreWriter(tmp_path / "store", SPEC) as writer:
-        writer.append(entry, [clip_of(0)])
-    (again,) = ClipStore.open(tmp_path / "store").entries
-    assert again.warnings == entry.warnings
-    assert again.media == entry.media
+        writer.append(entry)
+    assert ClipStore.open(tmp_path / "store").entries == (entry,)
+
+
+def test_a_store_of_before_timings_were_noted_is_read(tmp_path: Path) -> None:
+    index = fill(tmp_path / "store", 1) / INDEX_FILE
+    row = json.loads(index.read_text())
+    del row["timings"]
+    index.write_text(json.dumps(row) + "\n")
+    (entry,) = ClipStore.open(tmp_path / "store").entries
+    assert entry.timings == {}
+
+
+def test_times_and_places_of_crops_come_back_to_the_hundredth_pixel(tmp_path: Path) -> None:
+    clip = clip_of(6)
+    late = dataclasses.replace(
+        clip,
+        pts_seconds=(clip.pts_seconds / 30 + 1.0).astype(np.float32),
+        boxes_xyxy_px=clip.boxes_xyxy_px + np.float32([0.25, 0.75, 3.5, 0.25]),
+    )
+    with StoreWriter(tmp_path, SPEC) as writer:
+        writer.append(entry_of("a.mp4"), [late])
+    (ref,) = ClipStore.open(tmp_path).entries[0].clips
+    np.testing.assert_allclose(ref.pts_seconds, late.pts_seconds, atol=1e-6)
+    np.testing.assert_array_equal(ref.boxes_xyxy_px, late.boxes_xyxy_px)
+    assert ref.median_face_px == 35.5  # the longer side: here it is the height
 
 
 def test_pixels_are_read_only(tmp_path: Path) -> None:
@@ -78,9 +108,21 @@ def test_a_new_row_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
         writer.touch("1.mp4", size_bytes=5, mtime_ns=6)
     store = ClipStore.open(folder)
     assert len(store.entries) == 2
+    assert store.entries[1].size_bytes == 5
     np.testing.assert_array_equal(store.frames(store.entries[0].clips[0]), clip_of(77).frames)
     np.testing.assert_array_equal(store.frames(store.entries[1].clips[0]), clip_of(1).frames)
     assert store.entries[1].mtime_ns == 6
+    StoreWriter(folder, SPEC).close()  # the new pixels lie behind those of rows that follow
+    store = ClipStore.open(folder)
+    np.testing.assert_array_equal(store.frames(store.entries[0].clips[0]), clip_of(77).frames)
+
+
+def test_entries_are_ordered_by_path_however_they_came(tmp_path: Path) -> None:
+    """Workers finish in any order; what is made of a store shall not depend on it."""
+    with StoreWriter(tmp_path, SPEC) as writer:
+        for number in (2, 0, 1):
+            writer.append(entry_of(f"{number}.mp4"), [clip_of(number)])
+    assert paths(tmp_path) == ["0.mp4", "1.mp4", "2.mp4"]
 
 
 def test_shards_are_closed_before_they_grow_too_large(tmp_path: Path) -> None:
@@ -99,10 +141,16 @@ def test_shards_are_closed_before_they_grow_too_large(tmp_path: Path) -> None:
 
 
 def test_a_still_may_lie_in_a_store_of_longer_clips(tmp_path: Path) -> None:
-    still = ClipSpec(frames=1, size_px=32)
-    one = clip_of(3, ClipSpec(frames=2, size_px=32))
-    with StoreWriter(tmp_path, still) as writer, pytest.raises(ValueError, match="does not fit"):
-        writer.append(entry_of("a.jpg"), [one])
+    still = clip_of(3, ClipSpec(frames=1, size_px=32))
+    two = clip_of(3, ClipSpec(frames=2, size_px=32))
+    with StoreWriter(tmp_path, SPEC) as writer:
+        writer.append(entry_of("a.mp4"), [clip_of(1)])
+        writer.append(entry_of("b.jpg"), [still])
+        with pytest.raises(ValueError, match="does not fit"):
+            writer.append(entry_of("c.mp4"), [two])
+    store = ClipStore.open(tmp_path)
+    assert [entry.clips[0].shape[0] for entry in store.entries] == [4, 1]
+    np.testing.assert_array_equal(store.frames(store.entries[1].clips[0]), still.frames)
 
 
 def test_the_callers_mistakes(tmp_path: Path) -> None:
