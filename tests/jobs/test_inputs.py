@@ -39,9 +39,10 @@ def test_a_folder_gives_its_media_in_one_order_and_skips_the_rest(folder: Path) 
         path.write_bytes(MP4)
     (folder / "notes.txt").write_text("no media")
     (folder / "labels.csv").write_text("a,b")
+    (folder / "TORN.MP4").write_text("no media, but it should be: that is to be told")
     inputs = look(folder)
     assert found_in(folder, inputs) == [
-        ".dir/x.webm", ".hidden.mp4", "a/y.jpg", "a/z.MOV", "b.mp4", "movie",
+        ".dir/x.webm", ".hidden.mp4", "TORN.MP4", "a/y.jpg", "a/z.MOV", "b.mp4", "movie",
     ]  # fmt: skip
     assert [Path(path).name for path in inputs.skipped] == ["labels.csv", "notes.txt"]
 
@@ -62,6 +63,7 @@ def test_a_pattern_gives_what_matches_and_a_name_like_one_is_a_name(folder: Path
     assert found_in(folder, look(str(folder / "**" / "*.mp4"))) == [
         "[x].mp4", "a.mp4", "sub/.c.mp4", "sub/b.mp4",
     ]  # fmt: skip
+    (folder / "x.mp4").write_bytes(MP4)  # which the name as a pattern would mean
     assert found_in(folder, look(str(folder / "[x].mp4"))) == ["[x].mp4"]
     assert found_in(folder, look(str(folder / "*.mkv"))) == ["*.mkv"]  # told as not found
 
@@ -90,6 +92,7 @@ def test_links_to_folders_are_followed_once_and_never_in_circles(folder: Path) -
     (folder / "real").mkdir()
     (folder / "real" / "near.mp4").write_bytes(MP4)
     (folder / "a_link").symlink_to(folder / "real")
+    (folder / "z_link").symlink_to(folder / "real")
     (folder / "real" / "up").symlink_to(folder)
     (folder / "out").symlink_to(outside)
     (outside / "deep" / "back").symlink_to(folder)
@@ -136,12 +139,14 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\0"])
 def test_a_list_names_paths(folder: Path, ending: bytes) -> None:
     paths = [os.fsencode(folder / name) for name in ("b.mp4", "a.mp4")]
-    paths += [os.fsencode(folder) + b"/odd\xff.mp4"]
+    paths += [os.fsencode(folder) + name for name in (b"/odd\xff.mp4", b"/space.mp4 ")]
     for path in paths:
         Path(os.fsdecode(path)).write_bytes(MP4)
     listing = folder.parent / "list"
     listing.write_bytes(ending.join([*paths, b""]))
-    assert found_in(folder, look(list_file=listing)) == ["a.mp4", "b.mp4", "odd\udcff.mp4"]
+    assert found_in(folder, look(list_file=listing)) == [
+        "a.mp4", "b.mp4", "odd\udcff.mp4", "space.mp4 ",
+    ]  # fmt: skip
 
 
 def test_a_list_can_come_from_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from unmask.errors import ScanError
 from unmask.jobs import Found, Journal
+from unmask.jobs import journal as room
 
 SETTINGS = {"model": "m 1", "frames": 32}
 
@@ -66,11 +68,64 @@ def test_a_file_that_was_given_up_unhashed_lends_its_verdict_once_it_is_hashed(
         assert journal.place(file("copy.mp4")) == journal.place(file("hangs.mp4")) == 0
 
 
+def test_what_was_given_up_says_nothing_of_other_content_nor_against_a_verdict(
+    tmp_path: Path,
+) -> None:
+    with Journal(tmp_path, SETTINGS) as journal:
+        journal.note_verdict(file("replaced.mp4"), verdict(None))
+        journal.note_content(file("replaced.mp4", mtime=2), "bb")
+        assert journal.place(file("replaced.mp4", mtime=2)) is None
+        journal.note_verdict(file("good.mp4"), verdict("aa", 0.75))
+        journal.note_verdict(file("hangs.mp4"), verdict(None))
+        journal.note_content(file("hangs.mp4"), "aa")
+        assert journal.place(file("hangs.mp4")) == journal.place(file("good.mp4"))
+        assert journal.read(journal.place(file("good.mp4")) or 0)["score"] == 0.75
+
+
+def test_content_that_was_noted_twice_has_no_verdict(tmp_path: Path) -> None:
+    with Journal(tmp_path, SETTINGS) as journal:
+        for _ in range(2):
+            journal.note_content(file("a.mp4"), "aa")
+        assert journal.place(file("a.mp4")) is None
+
+
+def test_a_later_verdict_takes_the_place_of_the_former(tmp_path: Path) -> None:
+    with Journal(tmp_path, SETTINGS) as journal:
+        for score in (0.25, 0.75):
+            journal.note_verdict(file("a.mp4"), verdict("aa", score))
+    with Journal(tmp_path, SETTINGS) as journal:
+        assert journal.read(journal.place(file("a.mp4")) or 0)["score"] == 0.75
+
+
+def test_rows_reach_the_disk_as_they_come_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may lose whatever was not pushed to it; a kill loses not even that."""
+    safe_bytes: dict[int, int] = {}
+    push = os.fsync
+
+    def noted(handle: int) -> None:
+        push(handle)
+        safe_bytes[os.fstat(handle).st_ino] = os.fstat(handle).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    rows = tmp_path / "journal.jsonl"
+    with Journal(tmp_path, SETTINGS) as journal:
+        journal.note_verdict(file("a.mp4"), verdict("aa"))
+        assert rows.read_bytes().endswith(b"\n")
+    assert safe_bytes[rows.stat().st_ino] == rows.stat().st_size
+    monkeypatch.setattr(room, "SYNC_SECONDS", 0.0)
+    with Journal(tmp_path, SETTINGS) as journal:
+        journal.note_verdict(file("b.mp4"), verdict("bb"))
+        assert safe_bytes[rows.stat().st_ino] == rows.stat().st_size
+
+
 def test_what_has_no_content_is_known_by_its_path(tmp_path: Path) -> None:
     with Journal(tmp_path, SETTINGS) as journal:
         journal.note_verdict(file("one.mp4", size=0), verdict("e3"))
         assert journal.place(file("one.mp4", size=0)) == 0
         assert journal.place(file("two.mp4", size=0)) is None
+        assert journal.content(file("one.mp4", size=0)) is None
 
 
 def test_a_kill_at_any_byte_costs_the_last_row_only(tmp_path: Path) -> None:
@@ -112,6 +167,11 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="frames was 32, is 8") as caught:
         Journal(tmp_path, SETTINGS | {"frames": 8})
     assert caught.value.code == "scan_settings"
+    fewer = {"model": SETTINGS["model"]}
+    for settings in (SETTINGS | {"faces": "b"}, fewer):  # such as another version may have
+        with pytest.raises(ScanError) as caught:
+            Journal(tmp_path, settings)
+        assert caught.value.code == "scan_settings"
     with Journal(tmp_path, SETTINGS):  # the refusal has freed it
         pass
 
@@ -121,10 +181,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScanError) as caught:
         Journal(tmp_path, SETTINGS)
     assert caught.value.code == "scan_foreign"
-    (tmp_path / "scan.json").write_text("[]")
-    with pytest.raises(ScanError) as caught:
-        Journal(tmp_path, SETTINGS)
-    assert caught.value.code == "scan_foreign"
+    for content in ("[]", json.dumps({"format": 99, "settings": SETTINGS})):
+        (tmp_path / "scan.json").write_text(content)
+        with pytest.raises(ScanError) as caught:
+            Journal(tmp_path, SETTINGS)
+        assert caught.value.code == "scan_foreign"
     with pytest.raises(ScanError) as caught:
         Journal(tmp_path / "diary.txt", SETTINGS)
     assert caught.value.code == "scan_out"
