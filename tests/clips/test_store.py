@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from clip_files import SPEC, clip_of, entry_of
 
 from unmask.clips import ClipStore, StoreWriter, is_store, read_records, write_records
+from unmask.clips import writer as room
 from unmask.clips.store import INDEX_FILE, STORE_FILE, shard_path
 from unmask.config import ClipSpec
 from unmask.errors import StoreError
@@ -82,17 +84,18 @@ def test_a_store_of_before_timings_were_noted_is_read(tmp_path: Path) -> None:
 
 def test_times_and_places_of_crops_come_back_to_the_hundredth_pixel(tmp_path: Path) -> None:
     clip = clip_of(6)
+    near = np.float32([[0, 0, 0, 100]] + [[0] * 4] * 3)  # in its first picture it is very close
     late = dataclasses.replace(
         clip,
         pts_seconds=(clip.pts_seconds / 30 + 1.0).astype(np.float32),
-        boxes_xyxy_px=clip.boxes_xyxy_px + np.float32([0.25, 0.75, 3.5, 0.25]),
+        boxes_xyxy_px=clip.boxes_xyxy_px + np.float32([0.25, 0.75, 3.5, 0.25]) + near,
     )
     with StoreWriter(tmp_path, SPEC) as writer:
         writer.append(entry_of("a.mp4"), [late])
     (ref,) = ClipStore.open(tmp_path).entries[0].clips
     np.testing.assert_allclose(ref.pts_seconds, late.pts_seconds, atol=1e-6)
     np.testing.assert_array_equal(ref.boxes_xyxy_px, late.boxes_xyxy_px)
-    assert ref.median_face_px == 35.5  # the longer side: here it is the height
+    assert ref.median_face_px == 35.5  # the median of the longer sides: here they are heights
 
 
 def test_pixels_are_read_only(tmp_path: Path) -> None:
@@ -140,6 +143,39 @@ def test_shards_are_closed_before_they_grow_too_large(tmp_path: Path) -> None:
         np.testing.assert_array_equal(store.frames(entry.clips[0]), clip_of(number).frames)
 
 
+def test_a_store_of_several_shards_is_gone_on_with_behind_the_last(tmp_path: Path) -> None:
+    """Also where all that the first one held was cut anew and lies in a later one by now."""
+    seeds = {f"{number}.mp4": number for number in range(5)}
+    two = 2 * clip_of(0).frames.nbytes
+    for round_of in (seeds, {"0.mp4": 10, "1.mp4": 11}, {"later.mp4": 12}):
+        with StoreWriter(tmp_path, SPEC, shard_bytes=two) as writer:
+            for name, seed in round_of.items():
+                writer.append(entry_of(name), [clip_of(seed)])
+        seeds |= round_of
+        store = ClipStore.open(tmp_path)
+        assert {entry.record.path for entry in store.entries} == set(seeds)
+        for entry in store.entries:
+            pixels = clip_of(seeds[entry.record.path]).frames
+            np.testing.assert_array_equal(store.frames(entry.clips[0]), pixels)
+
+
+def test_a_snapshot_holds_the_pixels_of_all_that_was_put(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, SPEC) as writer:
+        writer.append(entry_of("a.mp4"), [clip_of(1)])
+        seen = writer.snapshot()
+        np.testing.assert_array_equal(seen.frames(seen.entries[0].clips[0]), clip_of(1).frames)
+        assert paths(tmp_path) == ["a.mp4"]
+
+
+def test_slow_work_is_kept_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only by every so many rows: these may be an hour of long videos."""
+    monkeypatch.setattr(room, "COMMIT_SECONDS", 0.0)
+    with StoreWriter(tmp_path, SPEC) as writer:
+        for number in range(2):
+            writer.append(entry_of(f"{number}.mp4"), [clip_of(number)])
+            assert len(paths(tmp_path)) == number + 1
+
+
 def test_a_still_may_lie_in_a_store_of_longer_clips(tmp_path: Path) -> None:
     still = clip_of(3, ClipSpec(frames=1, size_px=32))
     two = clip_of(3, ClipSpec(frames=2, size_px=32))
@@ -162,6 +198,50 @@ def test_the_callers_mistakes(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="does not go with"):
             writer.append(entry_of("a", "no_face"), [clip_of(0)])
     assert paths(tmp_path) == []
+
+
+def test_no_row_reaches_the_disk_before_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may lose whatever was not pushed to the disk, names in the folder included."""
+    safe_bytes: dict[int, int] = {}
+    safe_names: set[str] = set()
+    push = os.fsync
+
+    def noted(handle: int) -> None:
+        push(handle)
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            safe_names.update(os.listdir(handle))
+        safe_bytes[status.st_ino] = status.st_size
+        index = folder / INDEX_FILE
+        if not index.exists() or status.st_ino != index.stat().st_ino:
+            return
+        for row in map(json.loads, index.read_text().splitlines()):
+            for clip in row["clips"]:
+                shard = shard_path(folder, clip["shard"])
+                end = clip["offset"] + int(np.prod(clip["shape"]))
+                assert safe_bytes.get(shard.stat().st_ino, 0) >= end
+                assert shard.name in safe_names
+
+    folder = tmp_path / "store"
+    monkeypatch.setattr(os, "fsync", noted)
+    with StoreWriter(folder, SPEC, shard_bytes=2 * clip_of(0).frames.nbytes) as writer:
+        for number in range(5):
+            writer.append(entry_of(f"{number}.mp4"), [clip_of(number)])
+    index = (folder / INDEX_FILE).stat()
+    assert safe_bytes[index.st_ino] == index.st_size > 0
+    assert {INDEX_FILE, STORE_FILE} <= safe_names
+
+
+def test_a_shard_that_no_row_names_is_removed(tmp_path: Path) -> None:
+    """A kill between the start of a shard and the first row of it."""
+    folder = fill(tmp_path / "store", 2)
+    shard_path(folder, 1).write_bytes(bytes(9))
+    with StoreWriter(folder, SPEC) as writer:
+        assert list(folder.glob("shard-*")) == [shard_path(folder, 0)]
+        writer.append(entry_of("2.mp4"), [clip_of(2)])
+    assert len(paths(folder)) == 3
 
 
 KILLED = """
@@ -298,6 +378,12 @@ def test_settings_that_differ_are_named(tmp_path: Path) -> None:
 def test_folders_that_are_no_store(tmp_path: Path) -> None:
     assert not is_store(tmp_path)
     assert code_of(tmp_path) == "store_missing"
+    (tmp_path / ".DS_Store").touch()  # as a file manager leaves it: no reason to refuse
+    StoreWriter(tmp_path, SPEC).close()
+    assert is_store(tmp_path)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("sun")
     with pytest.raises(StoreError) as caught:
         StoreWriter(tmp_path, SPEC)
