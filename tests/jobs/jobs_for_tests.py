@@ -67,6 +67,16 @@ def end_seat_once(note: str) -> str:
     return "done at last"
 
 
+def end_seat_each_time(task: str) -> str:
+    """Kill the process above if the task is a file, and leave a mark in it; four are enough."""
+    if Path(task).is_file() and Path(task).stat().st_size < 4:
+        with Path(task).open("a") as note:
+            note.write("x")
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    return task.upper()
+
+
 class Unloadable:
     """A function that cannot be loaded where it should run."""
 

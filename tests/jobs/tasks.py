@@ -30,6 +30,8 @@ def work(task: Any) -> Any:
         time.sleep(600)
     if what == "raise":
         raise MediaError("It is broken.", code="media_damaged", hint="Mend it.")
+    if what == "say":
+        raise RuntimeError(value)
     if what == "lambda":
         return lambda: 1
     if what == "raise unreadable":

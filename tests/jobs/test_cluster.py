@@ -56,6 +56,19 @@ def test_a_seat_that_is_lost_costs_no_task(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
+def test_a_task_that_loses_every_seat_is_given_up_after_two(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    note.touch()
+    tasks = [str(note), "well"]
+    found = run_on_ray(jobs.end_seat_each_time, tasks, workers=1, timeout_seconds=120.0)
+    assert {o.task: (o.status, o.value) for o in found} == {
+        str(note): ("died", None), "well": ("done", "WELL"),
+    }  # fmt: skip
+    assert note.read_text() == "xx"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_nodes_that_lack_the_code_are_told_in_a_sentence() -> None:
     with pytest.raises(RunError) as caught:
         list(run_on_ray(jobs.Unloadable(), ["any"], workers=1, timeout_seconds=120.0))

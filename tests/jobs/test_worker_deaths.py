@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -60,6 +61,23 @@ def test_an_error_is_the_tasks_outcome_with_all_it_says() -> None:
         assert (error.code, error.hint) == ("media_damaged", "Mend it.")
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("std::bad_alloc", "memory"),
+        ("bad allocation", "memory"),
+        ("OpenCV(4.13) Failed to allocate 99 bytes in function 'OutOfMemoryError'", "memory"),
+        ("[ONNXRuntimeError] : 6 : BFCArena::AllocateRawInternal Failed to allocate", "memory"),
+        ("(-4:Insufficient memory)", "memory"),
+        ("[Errno 12] Cannot allocate memory", "memory"),
+        ("Could not find the alloc table", "error"),
+    ],
+)
+def test_libraries_say_in_their_own_words_that_memory_is_short(said: str, status: str) -> None:
+    (outcome,) = run_tasks(work, [("say", said)], workers=0, timeout_seconds=9)
+    assert outcome.status == status
+
+
 @pytest.mark.parametrize("what", ["lambda", "raise unreadable"])
 def test_what_cannot_travel_between_processes_is_an_error_not_an_end(what: str) -> None:
     outcomes = list(run_tasks(work, [what, ("echo", 1)], workers=1, timeout_seconds=30))
@@ -81,9 +99,23 @@ def test_tasks_are_taken_as_workers_come_free() -> None:
     outcomes.close()  # and the rest is left, without a process staying behind
 
 
-def test_a_worker_has_one_thread_and_leaves_ctrl_c_to_the_parent() -> None:
+def test_a_worker_has_one_thread_and_leaves_ctrl_c_to_the_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before = signal.getsignal(signal.SIGINT)
     (outcome,) = run_tasks(work, ["threads"], workers=1, timeout_seconds=30)
     assert outcome.value == ["1", signal.SIG_IGN]
+    assert os.environ["OMP_NUM_THREADS"] == "3"  # here all is as it was
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_workers_may_be_started_from_any_thread() -> None:
+    def run() -> list[str]:
+        return statuses([("echo", 1)])
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result(timeout=60) == ["1 done"]
 
 
 def test_the_parents_death_ends_the_workers(tmp_path: Path) -> None:
