@@ -92,6 +92,16 @@ def test_a_video_shorter_than_a_clip(tmp_path: Path) -> None:
     assert clip.mask.sum() == 3
 
 
+@pytest.mark.parametrize(("frames", "single"), [(1, True), (2, False)])
+def test_a_video_of_one_picture_is_told_and_how_long_one_lasts(
+    tmp_path: Path, frames: int, single: bool
+) -> None:
+    path = write_video(tmp_path / "short.mp4", portrait_frames(frames, 320, 240))
+    found = clips_of(path, ClipSpec(frames=4, size_px=64), DETECTOR)
+    assert found.single == single
+    assert found.seconds == pytest.approx(frames / 25, abs=0.02)
+
+
 def test_a_video_without_a_face_gives_none(tmp_path: Path) -> None:
     path = write_video(tmp_path / "empty.mp4", gradient_frames(10, 320, 180))
     found = clips_of(path, ClipSpec(frames=4, size_px=64), DETECTOR)
@@ -112,6 +122,7 @@ def test_a_still_is_taken_whole(tmp_path: Path, size: tuple[int, int]) -> None:
     assert clip.boxes_xyxy_px.tolist() == [[0, 0, *size]]
     assert np.isnan(clip.keypoints_px).all()
     assert found.info is None
+    assert found.single
 
 
 def test_a_still_that_is_none(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -97,6 +98,13 @@ def test_tasks_are_taken_as_workers_come_free() -> None:
     next(outcomes)
     assert len(taken) <= 4
     outcomes.close()  # and the rest is left, without a process staying behind
+
+
+def test_what_is_not_waited_for_is_ended_at_once() -> None:
+    outcomes = run_tasks(work, [("echo", 1), "hang"], workers=2, timeout_seconds=600)
+    assert next(outcomes).value == 1
+    outcomes.close()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_worker_has_one_thread_and_leaves_ctrl_c_to_the_parent(
