@@ -102,6 +102,15 @@ def test_a_video_of_one_picture_is_told_and_how_long_one_lasts(
     assert found.seconds == pytest.approx(frames / 25, abs=0.02)
 
 
+def test_damage_is_told_with_the_clips(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "cut.mkv", portrait_frames(50, 320, 240))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = clips_of(path, ClipSpec(frames=4, size_px=64), DETECTOR)
+    assert found.coverage.partial
+    assert found.coverage.warnings
+    assert set(found.coverage.warnings) <= set(found.warnings)
+
+
 def test_a_video_without_a_face_gives_none(tmp_path: Path) -> None:
     path = write_video(tmp_path / "empty.mp4", gradient_frames(10, 320, 180))
     found = clips_of(path, ClipSpec(frames=4, size_px=64), DETECTOR)
