@@ -47,6 +47,15 @@ def test_members_of_a_tar_are_read_in_place(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_what_is_no_file_in_a_tar_is_not_there(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name, kind in (("folder", tarfile.DIRTYPE), ("link.jpg", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            archive.addfile(info)
+    assert locate(tmp_path, [record("s.tar::folder"), record("s.tar::link.jpg")]) == {}
+
+
 @pytest.mark.parametrize("harm", ["missing", "no tar", "compressed"])
 def test_a_shard_that_cannot_be_read(tmp_path: Path, harm: str) -> None:
     if harm == "no tar":
