@@ -156,8 +156,10 @@ def test_faceforensics_with_the_videos_of_google(tmp_path: Path) -> None:
     real = [base.format("original", "actors", f"{n:02d}__walking") for n in range(12)]
     swaps = [f"{n:02d}_{n ^ 1:02d}__walking__ABCD12{n:02d}" for n in range(12)]
     fake = [base.format("manipulated", "DeepFakeDetection", name) for name in swaps]
-    manifest = read_manifest(touch(tmp_path, [*real, *fake]))
-    assert len(splits_of_groups(manifest)) == 6
+    beside = [base.format("original", "youtube", f"{n:03d}") for n in range(4)]
+    beside += [base.format("manipulated", "FaceSwap", f"{n:03d}_{n ^ 1:03d}") for n in range(4)]
+    manifest = read_manifest(touch(tmp_path, [*real, *fake, *beside]))
+    assert len(splits_of_groups(manifest)) == 6 + 2
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
     assert together(manifest, real[4], real[5], fake[4], fake[5])
     assert records(manifest)[fake[4]].source == real[4]
