@@ -270,6 +270,10 @@ def test_intervals_repeat_with_the_seed_and_need_two_groups() -> None:
     first = metrics.summarize(labels, scores, 0.5, seed=3, resamples=50)
     assert first == metrics.summarize(labels, scores, 0.5, seed=3, resamples=50)
     assert first != metrics.summarize(labels, scores, 0.5, seed=4, resamples=50)
+    pair = metrics.summarize(labels, scores, 0.5, ["one"] * 30 + ["two"] * 30)
+    assert pair["auc_roc"].low is not None
+    with pytest.raises(ValueError, match="groups must"):
+        metrics.summarize(labels, scores, 0.5, ["one"] * 59)
     single = metrics.summarize(labels, scores, 0.5, ["one"] * 60)
     assert single["auc_roc"].low is None
     assert single["auc_roc"].value == first["auc_roc"].value

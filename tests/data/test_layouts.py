@@ -145,6 +145,7 @@ def test_faceforensics(tmp_path: Path) -> None:
     assert swap.method == "Face2Face"
     assert swap.dataset == "FaceForensics++"
     assert swap.source == base.format("original", "youtube", "003")
+    assert records(manifest)[swap.source].method == ""
     assert together(manifest, swap.path, swap.source, base.format("original", "youtube", "002"))
     assert len(splits_of_groups(manifest)) == 6
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
@@ -236,6 +237,7 @@ def test_dfdc(tmp_path: Path) -> None:
     assert "2 rows of metadata.json have no video here" in manifest.notes
     fake = records(manifest)["dfdc_train_part_1/f10003.mp4"]
     assert fake.source == "dfdc_train_part_1/r10003.mp4"
+    assert records(manifest)[fake.source].source == ""
     assert together(manifest, fake.path, fake.source)
     assert {split for r in manifest.records for split in [r.split]} == {"train", "val", "test"}
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
@@ -261,6 +263,9 @@ def test_dfdc_rows_that_cannot_be(tmp_path: Path) -> None:
     touch(tmp_path, ["a.mp4"])
     (tmp_path / "metadata.json").write_text('{"a.mp4": {"label": "MAYBE"}}')
     fails(tmp_path, "dataset_manifest", "'a.mp4' has no label")
+    outside = {f"../{tmp_path.name}/a.mp4": {"label": "REAL"}}
+    (tmp_path / "metadata.json").write_text(json.dumps(outside))
+    fails(tmp_path, "dataset_manifest", "has no label")
     (tmp_path / "metadata.json").write_text("{")
     fails(tmp_path, "dataset_manifest", "not JSON")
 
@@ -327,6 +332,13 @@ def test_a_table(tmp_path: Path) -> None:
     assert manifest.counts() == {"train": (1, 1), "val": (1, 1), "test": (1, 1)}
 
 
+def test_a_table_may_be_written_loosely(tmp_path: Path) -> None:
+    text = "path, LABEL , Split,group\na.mp4 , Real, Test , anna\nb.mp4,FAKE ,testing,anna \n"
+    manifest = read_manifest(table(tmp_path, text))
+    assert manifest.counts() == {"test": (1, 1)}
+    assert together(manifest, "a.mp4", "b.mp4")
+
+
 def test_a_table_of_tar_shards_binds_identities_and_sources(tmp_path: Path) -> None:
     rows = [f"r{n}.jpg,f.tar,real,,v{n},v{n},id{n}" for n in range(10)]
     rows += [f"f{n}.jpg,f.tar,fake,,w{n},v{n},id{n}" for n in range(10)]
@@ -382,6 +394,14 @@ def test_the_source_of_a_row_is_the_authentic_recording(tmp_path: Path) -> None:
         "told.mp4": "again.mp4",
     }
     assert {record.dataset for record in read_manifest(root).records} == {"mine"}
+
+
+def test_the_groups_of_a_table_come_before_the_names(tmp_path: Path) -> None:
+    rows = [f"{n:03d}.mp4,real,test,g{n}" for n in range(4)]
+    rows += [f"{n:03d}_{n ^ 1:03d}.mp4,fake,test,g{n}" for n in range(4)]
+    manifest = read_manifest(table(tmp_path, "file,label,split,group\n" + "\n".join(rows)))
+    for record in manifest.records:
+        assert record.group == f"group:g{int(record.path[:3])}"
 
 
 @pytest.mark.parametrize(

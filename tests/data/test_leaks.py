@@ -54,7 +54,9 @@ def test_the_same_file_in_two_splits(tmp_path: Path) -> None:
         ("d", "test", "g4", "", picture_clip(4)),
         ("e", "train", "g5", "", picture_clip(5)),
     ]
-    assert told(store_of(tmp_path, videos)) == [("sha256", "a", "b")]
+    store = store_of(tmp_path, videos)
+    assert told(store) == [("sha256", "a", "b")]
+    assert find_twins(store.entries) == [("a", "b")]
 
 
 def test_every_pair_of_splits_is_told(tmp_path: Path) -> None:

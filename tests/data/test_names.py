@@ -74,3 +74,4 @@ def test_a_pattern_needs_nearly_all_names_and_pairs() -> None:
 def test_stems_in_folders_and_shards() -> None:
     assert stem_of("a/b.c/000_003.mp4") == "000_003"
     assert stem_of("shard.tar::x/y.jpg") == "y"
+    assert stem_of("shard.tar::000_003.jpg") == "000_003"

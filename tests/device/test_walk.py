@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from unmask.device.picture import DeviceConverter
 from unmask.device.trial import trial
 from unmask.errors import MediaError
 from unmask.faces import FaceDetector
-from unmask.media import open_video
+from unmask.media import Limits, open_video
 from unmask.media.hardware import HardwareRefusal
 from unmask.types import Face, UInt8Array
 
@@ -41,6 +42,51 @@ def test_clips_as_on_the_cpu(two_people_video: Path, detector: FaceDetector) -> 
     assert len(want.clips) == 6
     assert_alike(got, want)
     assert got.warnings == want.warnings
+    assert got.decoder == "cpu"
+
+
+def test_pictures_with_no_one_and_two_faces_side_by_side(
+    tmp_path: Path, detector: FaceDetector
+) -> None:
+    """Each face keeps its own crops, however many there are in the pictures around it."""
+    two = list(make_media.two_people_frames(16, 480, 270))
+    half = np.full_like(two[0], 128)
+    half[:, :240] = two[0][:, :240]
+    for k in range(16):
+        if k % 4 == 3:
+            two[k] = half if k % 8 == 3 else np.full_like(half, 128)
+    path = make_media.write_video(tmp_path / "a.mp4", two)
+    want = clips_of_on_cpu(path, SPEC, detector)
+    assert 0 < want.frames_with_face < want.coverage.frames_analysed
+    assert want.tracks == 2
+    assert_alike(walk.clips_of(path, SPEC, detector, device=CPU), want)
+
+
+def test_a_still_is_none_of_the_gpus_business(tmp_path: Path, detector: FaceDetector) -> None:
+    path = tmp_path / "a.PNG"
+    cv2.imwrite(str(path), next(iter(make_media.portrait_frames(1, 96, 64))))
+    one = ClipSpec(frames=1, size_px=64)
+    want = clips_of_on_cpu(path, one, detector)
+    got = walk.clips_of(path, one, detector, device=CPU)
+    assert len(want.clips) == 1
+    assert_alike(got, want, levels=0)
+    assert (got.info, got.warnings) == (None, ())
+
+
+def test_limits_hold_on_the_device_as_well(
+    two_people_video: Path, tmp_path: Path, detector: FaceDetector
+) -> None:
+    still = tmp_path / "a.png"
+    cv2.imwrite(str(still), np.zeros((270, 480, 3), np.uint8))
+    small = Limits(max_pixels=480 * 270 - 1)
+    for path in (two_people_video, still):
+        with pytest.raises(MediaError) as on_cpu:
+            clips_of_on_cpu(path, SPEC, detector, small)
+        with pytest.raises(MediaError) as caught:
+            walk.clips_of(path, SPEC, detector, small, device=CPU)
+        assert caught.value.code == on_cpu.value.code
+    with pytest.raises(MediaError):
+        walk.clips_of_video(two_people_video, SPEC, detector, small, device=CPU)
 
 
 def test_a_detector_that_wants_whole_pictures(
@@ -100,6 +146,28 @@ def test_too_little_memory_is_told(
     monkeypatch.setattr(*step, full)
     got = walk.clips_of(two_people_video, SPEC, detector, device=CPU)
     assert [warn.code for warn in got.warnings] == ["gpu_memory"]
+    assert len(got.clips) == 6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MediaError("The file is broken.", code="media_decode"), RuntimeError("CUDA error\nmore")],
+)
+def test_a_device_that_fails_leaves_the_file_to_the_cpu(
+    two_people_video: Path,
+    detector: FaceDetector,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    """Not the file is told to be at fault, but the device."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error from OSError("the driver went away")
+
+    monkeypatch.setattr(walk, "align_faces", fail)
+    got = walk.clips_of(two_people_video, SPEC, detector, device=CPU)
+    assert [warn.code for warn in got.warnings] == ["gpu_decode_failed"]
+    assert got.warnings[0].message.endswith("the driver went away")
     assert len(got.clips) == 6
 
 
