@@ -1,8 +1,10 @@
 """The whole walk in torch, on a CPU device, against the CPU's own; and who takes which file."""
 
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from unmask.errors import MediaError
 from unmask.faces import FaceDetector
 from unmask.media import Limits, open_video
 from unmask.media.hardware import HardwareRefusal
+from unmask.media.sample import sample_as
 from unmask.types import Face, UInt8Array
 
 CPU = torch.device("cpu")
@@ -186,6 +189,35 @@ def test_small_files_are_left_to_the_cpu_in_silence(
         read(megapixels * 1.01)
     assert caught.value.warn is None
     assert walk.clips_of(two_people_video, SPEC, detector, least_megapixels=1e9).warnings == ()
+
+
+@pytest.mark.parametrize("harm", [None, "damaged", "missing"])
+def test_less_than_was_asked_for_is_refused(
+    two_people_video: Path, tmp_path: Path, harm: str | None
+) -> None:
+    """A GPU that loses pictures is not believed: what a file holds must not depend on it."""
+    path = tmp_path / "a.mp4"
+    data = bytearray(two_people_video.read_bytes())
+    with av.open(str(two_people_video)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    if harm == "damaged":
+        start, size = packets[9]  # between two that are asked for
+        data[start + 4 : start + size] = b"\xff" * (size - 4)
+    path.write_bytes(data)
+    with open_video(path) as video:
+        pictures = sample_as(video, SPEC, DeviceConverter(CPU, video.info))
+        for _ in islice(pictures, 7) if harm == "missing" else pictures:
+            pass
+        pictures.close()
+        warned = [warning.code for warning in video.coverage.warnings]
+        assert ("damaged_pictures" in warned) == (harm == "damaged")
+        if harm is None:
+            walk._check_whole(video, SPEC)
+            return
+        with pytest.raises(HardwareRefusal) as caught:
+            walk._check_whole(video, SPEC)
+    assert caught.value.warn is not None
+    assert caught.value.warn.code == "gpu_decode_damaged"
 
 
 def test_a_picture_of_another_size_is_refused(two_people_video: Path, tmp_path: Path) -> None:
