@@ -197,15 +197,16 @@ def test_celeb_df(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
 
 
-def test_celeb_df_official_test_videos(tmp_path: Path) -> None:
-    real = [f"Celeb-real/id{n}_0000.mp4" for n in range(20)]
+@pytest.mark.parametrize("folder", ["Celeb-real", "celeb-REAL"])
+def test_celeb_df_official_test_videos(tmp_path: Path, folder: str) -> None:
+    real = [f"{folder}/id{n}_0000.mp4" for n in range(20)]
     fake = [f"Celeb-synthesis/id{n}_id{n ^ 1}_0000.mp4" for n in range(20)]
     touch(tmp_path, real + fake)
     listing = "1 Celeb-real/id0_0000.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
     (tmp_path / "List_of_testing_videos.txt").write_text(listing)
     manifest = read_manifest(tmp_path)
     assert manifest.counts()["test"] == (1, 1)
-    assert records(manifest)["Celeb-real/id0_0000.mp4"].split == "test"
+    assert records(manifest)[f"{folder}/id0_0000.mp4"].split == "test"
     assert manifest.counts()["val"][0] >= 2
 
 
