@@ -223,6 +223,15 @@ def test_a_measure_that_some_resamples_do_not_define_has_an_interval() -> None:
     assert found["auc_roc"] == metrics.Estimate(1.0, 1.0, 1.0)
 
 
+def test_a_measure_that_most_resamples_do_not_define_has_none() -> None:
+    """Of two videos every second draw lacks a class: of a hundred a few more, or a few less."""
+    lows = {
+        metrics.summarize([0, 1], [0.1, 0.9], 0.5, resamples=100, seed=seed)["auc_roc"].low
+        for seed in range(20)
+    }
+    assert lows == {None, 1.0}
+
+
 def test_a_resample_is_as_large_as_the_groups_that_it_drew() -> None:
     labels = np.arange(30) % 2
     groups = np.sqrt(np.arange(30)).astype(int)  # of 1, 3, 5, 7, 9 and 5 videos
