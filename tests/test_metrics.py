@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import astuple
 from itertools import product
 
 import numpy as np
 import pytest
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
+from scipy.stats import binom
 from sklearn import metrics as sk
 
 from unmask import metrics
@@ -95,11 +97,11 @@ def test_ece_of_known_bins() -> None:
     # bins: {0.1, 0.1} promise .1, half came true; {.9, .9} promise .9; {1.0} keeps its promise
     assert metrics.ece(labels, scores) == pytest.approx((2 * 0.4 + 2 * 0.1) / 5)
     bins = metrics.reliability(labels, scores)
-    assert [b.rows for b in bins if b.rows] == [2, 2, 1]
-    assert bins[7].mean_score is None
-    assert (bins[1].low, bins[1].high) == pytest.approx((1 / 15, 2 / 15))
-    assert (bins[1].mean_score, bins[1].share_manipulated) == pytest.approx((0.1, 0.5))
-    assert (bins[13].mean_score, bins[13].share_manipulated) == pytest.approx((0.9, 1.0))
+    assert len(bins) == 15
+    assert bins[1] == metrics.ReliabilityBin(1 / 15, 2 / 15, 2, pytest.approx(0.1), 0.5)
+    assert bins[13] == metrics.ReliabilityBin(13 / 15, 14 / 15, 2, pytest.approx(0.9), 1.0)
+    assert bins[14] == metrics.ReliabilityBin(14 / 15, 1.0, 1, 1.0, 1.0)
+    assert bins[7] == metrics.ReliabilityBin(7 / 15, 8 / 15, 0, None, None)
     (whole,) = metrics.reliability(labels, scores, bins=1)
     assert (whole.low, whole.high, whole.rows) == (0.0, 1.0, 5)
     with pytest.raises(ValueError, match="at least 1"):
@@ -122,7 +124,9 @@ def test_one_class_gives_none_and_no_warning(label: int) -> None:
     for name in ("auc_roc", "eer", "balanced_accuracy", "hter", "bpcer_at_apcer_5"):
         assert found[name] == metrics.Estimate(None, None, None)
     assert found["accuracy"].value == 0.5
+    assert found["auc_pr"].value == (1.0 if label else None)
     assert metrics.roc_curve([label], [0.5]) is None
+    assert (metrics.pr_curve([label], [0.5]) is None) == (label == 0)
 
 
 def test_no_rows_give_none_everywhere() -> None:
@@ -142,11 +146,20 @@ def test_nothing_called_manipulated_has_no_precision() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "scores"),
-    [([0, 2], [0.1, 0.2]), ([0], [0.1, 0.2]), ([0, 1], [0.1, np.nan]), ([0, 1], [0.1, 1.5])],
-)
+    [
+        ([0, 2], [0.1, 0.2]), ([-1, 1], [0.1, 0.2]), ([0], [0.1, 0.2]), ([0, 1], [0.1, np.nan]),
+        ([0, 1], [0.1, 1.5]), ([0, 1], [-0.1, 0.5]),
+    ],
+)  # fmt: skip
 def test_rows_that_make_no_sense_are_refused(labels: list[int], scores: list[float]) -> None:
     with pytest.raises(ValueError, match="must"):
         metrics.summarize(labels, scores, 0.5)
+
+
+def test_a_logit_may_be_any_number_but_not_infinite() -> None:
+    assert metrics.roc_auc([0, 1], [-7.5, 12.0]) == 1.0
+    with pytest.raises(ValueError, match="finite"):
+        metrics.roc_auc([0, 1], [0.0, np.inf])
 
 
 def test_summary_values_equal_the_single_measures() -> None:
@@ -172,16 +185,71 @@ def test_intervals_are_those_of_an_honest_slow_bootstrap() -> None:
     groups = np.arange(150) // 3
     quick = metrics.summarize(labels, scores, 0.5, groups, resamples=600, seed=1)
     rng = np.random.default_rng(2)
-    slow: dict[str, list[float]] = {"auc_roc": [], "f1": [], "ece": []}
+    slow: dict[str, list[float]] = {"auc_roc": [], "auc_pr": [], "f1": [], "ece": []}
     for _ in range(600):
         pick = np.concatenate([np.flatnonzero(groups == g) for g in rng.integers(50, size=50)])
         slow["auc_roc"].append(sk.roc_auc_score(labels[pick], scores[pick]))
+        slow["auc_pr"].append(sk.average_precision_score(labels[pick], scores[pick]))
         slow["f1"].append(sk.f1_score(labels[pick], scores[pick] >= 0.5))
         slow["ece"].append(metrics.ece(labels[pick], scores[pick]) or 0.0)
     for name, values in slow.items():
         low, high = np.percentile(values, [2.5, 97.5])
         assert quick[name].low == pytest.approx(low, abs=0.025)
         assert quick[name].high == pytest.approx(high, abs=0.025)
+
+
+def test_an_interval_is_the_middle_95_percent() -> None:
+    """The accuracy of rows that are drawn one by one is binomial."""
+    labels = np.arange(400) % 2
+    found = metrics.summarize(labels, np.full(400, 0.7), 0.5, resamples=4000)["accuracy"]
+    low, high = binom.ppf([0.025, 0.975], 400, 0.5) / 400
+    assert found == metrics.Estimate(
+        0.5, pytest.approx(low, abs=0.004), pytest.approx(high, abs=0.004)
+    )
+
+
+def test_rows_that_do_not_fit_into_memory_at_once_change_no_interval() -> None:
+    """The same rows two hundred times over: weights grow, shares stay."""
+    labels, scores = rows(2, 60, decimals=2)
+    groups = np.arange(60) // 2
+    few = metrics.summarize(labels, scores, 0.5, groups, resamples=400)
+    many = metrics.summarize(
+        np.tile(labels, 200), np.tile(scores, 200), 0.5, np.tile(groups, 200), resamples=400
+    )
+    for name, estimate in few.items():
+        assert estimate.low is not None
+        assert astuple(many[name]) == pytest.approx(astuple(estimate)), name
+
+
+def test_a_measure_that_some_resamples_do_not_define_has_an_interval() -> None:
+    """One authentic video of ten is missing in every third resample, and right in the others."""
+    found = metrics.summarize([0] + [1] * 9, [0.1] + [0.9] * 9, 0.5)
+    assert found["bpcer"] == metrics.Estimate(0.0, 0.0, 0.0)
+    assert found["auc_roc"] == metrics.Estimate(1.0, 1.0, 1.0)
+
+
+def test_a_measure_that_most_resamples_do_not_define_has_none() -> None:
+    """Of two videos every second draw lacks a class: of a hundred a few more, or a few less."""
+    lows = {
+        metrics.summarize([0, 1], [0.1, 0.9], 0.5, resamples=100, seed=seed)["auc_roc"].low
+        for seed in range(20)
+    }
+    assert lows == {None, 1.0}
+
+
+def test_a_resample_is_as_large_as_the_groups_that_it_drew() -> None:
+    labels = np.arange(30) % 2
+    groups = np.sqrt(np.arange(30)).astype(int)  # of 1, 3, 5, 7, 9 and 5 videos
+    found = metrics.summarize(labels, 1.0 - labels, 0.5, groups, resamples=50)
+    for name in ("ece", "brier", "apcer", "bpcer", "hter"):
+        assert astuple(found[name]) == pytest.approx((1.0, 1.0, 1.0))
+    assert found["accuracy"] == metrics.Estimate(0.0, 0.0, 0.0)
+
+
+def test_an_estimate_in_words() -> None:
+    assert metrics.Estimate(0.9271, 0.9019, 0.9461).text == "0.927 [0.902, 0.946]"
+    assert metrics.Estimate(0.5, None, None).text == "0.500"
+    assert metrics.Estimate(None, None, None).text == "not defined"
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
@@ -216,6 +284,10 @@ def test_intervals_repeat_with_the_seed_and_need_two_groups() -> None:
     first = metrics.summarize(labels, scores, 0.5, seed=3, resamples=50)
     assert first == metrics.summarize(labels, scores, 0.5, seed=3, resamples=50)
     assert first != metrics.summarize(labels, scores, 0.5, seed=4, resamples=50)
+    pair = metrics.summarize(labels, scores, 0.5, ["one"] * 30 + ["two"] * 30)
+    assert pair["auc_roc"].low is not None
+    with pytest.raises(ValueError, match="groups must"):
+        metrics.summarize(labels, scores, 0.5, ["one"] * 59)
     single = metrics.summarize(labels, scores, 0.5, ["one"] * 60)
     assert single["auc_roc"].low is None
     assert single["auc_roc"].value == first["auc_roc"].value
@@ -232,9 +304,3 @@ def test_intervals_do_not_depend_on_how_much_is_held_in_memory(
     assert metrics.summarize(labels, scores, 0.5, resamples=50) == at_once
     monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 1)
     assert metrics.summarize(labels, scores, 0.5, resamples=50) == at_once
-
-
-def test_an_estimate_says_what_is_known_of_it() -> None:
-    assert metrics.Estimate(0.9274, 0.9016, 0.9456).text == "0.927 [0.902, 0.946]"
-    assert metrics.Estimate(0.9274, None, None).text == "0.927"
-    assert metrics.Estimate(None, None, None).text == "not defined"

@@ -57,19 +57,20 @@ def test_split_folders_are_taken_as_given(tmp_path: Path) -> None:
 
 
 def test_other_names_of_splits_and_classes(tmp_path: Path) -> None:
-    paths = ["Training/Original/a.MOV", "Training/Fakes/b.avi"]
-    paths += ["validation/genuine/c.webm", "validation/Forged/faceswap/d.mkv"]
+    paths = ["Training/Original/studio/a.MOV", "Training/Fakes/b.avi"]
+    paths += ["validation/genuine/c.webm", "validation/Forged/faceswap/raw/d.mkv"]
     paths += ["TEST/authentic/e.mp4", "TEST/deepfakes/f.mp4"]
     manifest = records(read_manifest(touch(tmp_path, paths)))
     assert {path: (r.split, r.label) for path, r in manifest.items()} == {
-        "Training/Original/a.MOV": ("train", REAL),
+        "Training/Original/studio/a.MOV": ("train", REAL),
         "Training/Fakes/b.avi": ("train", FAKE),
         "validation/genuine/c.webm": ("val", REAL),
-        "validation/Forged/faceswap/d.mkv": ("val", FAKE),
+        "validation/Forged/faceswap/raw/d.mkv": ("val", FAKE),
         "TEST/authentic/e.mp4": ("test", REAL),
         "TEST/deepfakes/f.mp4": ("test", FAKE),
     }
-    assert manifest["validation/Forged/faceswap/d.mkv"].method == "faceswap"
+    assert manifest["validation/Forged/faceswap/raw/d.mkv"].method == "faceswap"
+    assert manifest["Training/Original/studio/a.MOV"].method == ""
 
 
 def test_a_bare_folder_is_split_by_group(tmp_path: Path) -> None:
@@ -97,8 +98,9 @@ def test_a_given_val_without_test_is_kept_for_the_report(tmp_path: Path) -> None
 
 
 def test_only_a_test_folder_is_for_evaluation(tmp_path: Path) -> None:
-    manifest = read_manifest(touch(tmp_path, ["test/real/a.mp4", "test/fake/b.mp4"]))
-    assert manifest.counts() == {"test": (1, 1)}
+    paths = ["test/real/a.mp4", "test/fake/b.mp4", "test/fake/c.mp4"]
+    manifest = read_manifest(touch(tmp_path, paths))
+    assert manifest.counts() == {"test": (1, 2)}  # authentic, manipulated
     assert "for evaluation only" in manifest.notes[0]
 
 
@@ -143,23 +145,42 @@ def test_faceforensics(tmp_path: Path) -> None:
     assert swap.method == "Face2Face"
     assert swap.dataset == "FaceForensics++"
     assert swap.source == base.format("original", "youtube", "003")
+    assert records(manifest)[swap.source].method == ""
     assert together(manifest, swap.path, swap.source, base.format("original", "youtube", "002"))
     assert len(splits_of_groups(manifest)) == 6
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
 
 
-def test_faceforensics_official_splits(tmp_path: Path) -> None:
+def test_faceforensics_with_the_videos_of_google(tmp_path: Path) -> None:
+    """DFD comes in the same folders and has names and actors of its own."""
+    base = "{}_sequences/{}/raw/videos/{}.mp4"
+    real = [base.format("original", "actors", f"{n:02d}__walking") for n in range(12)]
+    swaps = [f"{n:02d}_{n ^ 1:02d}__walking__ABCD12{n:02d}" for n in range(12)]
+    fake = [base.format("manipulated", "DeepFakeDetection", name) for name in swaps]
+    beside = [base.format("original", "youtube", f"{n:03d}") for n in range(4)]
+    beside += [base.format("manipulated", "FaceSwap", f"{n:03d}_{n ^ 1:03d}") for n in range(4)]
+    manifest = read_manifest(touch(tmp_path, [*real, *fake, *beside]))
+    assert len(splits_of_groups(manifest)) == 6 + 2
+    assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+    assert together(manifest, real[4], real[5], fake[4], fake[5])
+    assert records(manifest)[fake[4]].source == real[4]
+    assert records(manifest)[fake[4]].method == "DeepFakeDetection"
+
+
+@pytest.mark.parametrize("folder", ["", "splits"])
+def test_faceforensics_official_splits(tmp_path: Path, folder: str) -> None:
     base = "{}_sequences/{}/raw/videos/{}.mp4"
     touch(tmp_path, [base.format("original", "youtube", f"{n:03d}") for n in range(6)])
-    pairs = ["000_001", "001_000", "002_003", "004_005"]
+    pairs = ["000_001", "001_000", "002_003", "004_005", "004_000"]  # the last: 004's video
+    (tmp_path / folder).mkdir(exist_ok=True)
     touch(tmp_path, [base.format("manipulated", "FaceSwap", pair) for pair in pairs])
     for split, ids in (("train", [0, 1]), ("val", [2, 3]), ("test", [4, 5])):
-        (tmp_path / f"{split}.json").write_text(json.dumps([[f"{n:03d}" for n in ids]]))
+        (tmp_path / folder / f"{split}.json").write_text(json.dumps([[f"{n:03d}" for n in ids]]))
     found = {Path(r.path).stem: r.split for r in read_manifest(tmp_path).records}
     assert found == {
         "000": "train", "001": "train", "000_001": "train", "001_000": "train",
         "002": "val", "003": "val", "002_003": "val",
-        "004": "test", "005": "test", "004_005": "test",
+        "004": "test", "005": "test", "004_005": "test", "004_000": "test",
     }  # fmt: skip
 
 
@@ -176,15 +197,16 @@ def test_celeb_df(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
 
 
-def test_celeb_df_official_test_videos(tmp_path: Path) -> None:
-    real = [f"Celeb-real/id{n}_0000.mp4" for n in range(20)]
+@pytest.mark.parametrize("folder", ["Celeb-real", "celeb-REAL"])
+def test_celeb_df_official_test_videos(tmp_path: Path, folder: str) -> None:
+    real = [f"{folder}/id{n}_0000.mp4" for n in range(20)]
     fake = [f"Celeb-synthesis/id{n}_id{n ^ 1}_0000.mp4" for n in range(20)]
     touch(tmp_path, real + fake)
     listing = "1 Celeb-real/id0_0000.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
     (tmp_path / "List_of_testing_videos.txt").write_text(listing)
     manifest = read_manifest(tmp_path)
     assert manifest.counts()["test"] == (1, 1)
-    assert records(manifest)["Celeb-real/id0_0000.mp4"].split == "test"
+    assert records(manifest)[f"{folder}/id0_0000.mp4"].split == "test"
     assert manifest.counts()["val"][0] >= 2
 
 
@@ -216,15 +238,35 @@ def test_dfdc(tmp_path: Path) -> None:
     assert "2 rows of metadata.json have no video here" in manifest.notes
     fake = records(manifest)["dfdc_train_part_1/f10003.mp4"]
     assert fake.source == "dfdc_train_part_1/r10003.mp4"
+    assert records(manifest)[fake.source].source == ""
     assert together(manifest, fake.path, fake.source)
     assert {split for r in manifest.records for split in [r.split]} == {"train", "val", "test"}
     assert all(len(splits) == 1 for splits in splits_of_groups(manifest).values())
+
+
+def test_the_splits_of_dfdc_are_kept(tmp_path: Path) -> None:
+    split_of = {"a": "train", "b": "validation", "c": "test"}
+    table = {
+        f"{label}{name}.mp4": {"label": label, "split": split}
+        for name, split in split_of.items()
+        for label in ("REAL", "FAKE")
+    }
+    touch(tmp_path, table)
+    (tmp_path / "metadata.json").write_text(json.dumps(table))
+    found = {path: r.split for path, r in records(read_manifest(tmp_path)).items()}
+    assert found == {
+        "REALa.mp4": "train", "FAKEa.mp4": "train", "REALb.mp4": "val", "FAKEb.mp4": "val",
+        "REALc.mp4": "test", "FAKEc.mp4": "test",
+    }  # fmt: skip
 
 
 def test_dfdc_rows_that_cannot_be(tmp_path: Path) -> None:
     touch(tmp_path, ["a.mp4"])
     (tmp_path / "metadata.json").write_text('{"a.mp4": {"label": "MAYBE"}}')
     fails(tmp_path, "dataset_manifest", "'a.mp4' has no label")
+    outside = {f"../{tmp_path.name}/a.mp4": {"label": "REAL"}}
+    (tmp_path / "metadata.json").write_text(json.dumps(outside))
+    fails(tmp_path, "dataset_manifest", "has no label")
     (tmp_path / "metadata.json").write_text("{")
     fails(tmp_path, "dataset_manifest", "not JSON")
 
@@ -237,6 +279,23 @@ def test_names_of_known_datasets_in_plain_folders(tmp_path: Path) -> None:
     assert "groups from file names as in FaceForensics++" in manifest.notes
     assert together(manifest, "real/002.mp4", "real/003.mp4", "fake/002_003.mp4")
     assert records(manifest)["fake/002_003.mp4"].source == "real/002.mp4"
+
+
+def test_a_source_that_two_videos_could_be_is_not_told(tmp_path: Path) -> None:
+    """Somebody's copy with each authentic video in two qualities."""
+    paths = [f"real/{q}/{n:03d}.mp4" for n in range(20) for q in ("c23", "c40") if n or q == "c23"]
+    paths += [f"fake/{n:03d}_{n ^ 1:03d}.mp4" for n in range(20)]
+    found = records(read_manifest(touch(tmp_path, paths)))
+    assert found["fake/000_001.mp4"].source == "real/c23/000.mp4"
+    assert found["fake/001_000.mp4"].source == ""
+
+
+def test_links_bind_videos_that_the_names_do_not(tmp_path: Path) -> None:
+    touch(tmp_path, [f"{x}/{n}.mp4" for x in ("real", "fake") for n in range(10)])
+    assert not together(read_manifest(tmp_path), "real/1.mp4", "fake/7.mp4")
+    linked = read_manifest(tmp_path, links=[("real/1.mp4", "fake/7.mp4")])
+    assert together(linked, "real/1.mp4", "fake/7.mp4")
+    assert len(splits_of_groups(linked)) == 19
 
 
 def test_numbers_alone_bind_nobody(tmp_path: Path) -> None:
@@ -274,6 +333,13 @@ def test_a_table(tmp_path: Path) -> None:
     assert manifest.counts() == {"train": (1, 1), "val": (1, 1), "test": (1, 1)}
 
 
+def test_a_table_may_be_written_loosely(tmp_path: Path) -> None:
+    text = "path, LABEL , Split,group\na.mp4 , Real, Test , anna\nb.mp4,FAKE ,testing,anna \n"
+    manifest = read_manifest(table(tmp_path, text))
+    assert manifest.counts() == {"test": (1, 1)}
+    assert together(manifest, "a.mp4", "b.mp4")
+
+
 def test_a_table_of_tar_shards_binds_identities_and_sources(tmp_path: Path) -> None:
     rows = [f"r{n}.jpg,f.tar,real,,v{n},v{n},id{n}" for n in range(10)]
     rows += [f"f{n}.jpg,f.tar,fake,,w{n},v{n},id{n}" for n in range(10)]
@@ -293,12 +359,50 @@ def test_a_table_of_recordings_binds_a_fake_to_what_it_was_made_from(tmp_path: P
     assert len(splits_of_groups(manifest)) == 10
 
 
-def test_a_group_does_not_unbind_a_fake_from_what_it_was_made_from(tmp_path: Path) -> None:
-    rows = [f"r{n}.mp4,real,g{n},v{n}," for n in range(10)]
-    rows += [f"f{n}.mp4,fake,h{n},w{n},v{n}" for n in range(10)]
-    head = "file,label,group,video,source_video\n"
-    manifest = read_manifest(table(tmp_path, head + "\n".join(rows)))
-    assert all(together(manifest, f"r{n}.mp4", f"f{n}.mp4") for n in range(10))
+def test_every_column_that_binds_binds(tmp_path: Path) -> None:
+    """Also where another one is filled in; what agrees across two columns is no agreement."""
+    root = table(
+        tmp_path,
+        "file,label,split,group,identity_group,video,source_video\n"
+        "a.mp4,real,test,g1,i1,v1,\n"
+        "by_group.mp4,fake,test,g1,i2,v2,\n"
+        "by_identity.mp4,fake,test,g3,i1,v3,\n"
+        "by_video.mp4,real,test,g4,i4,v1,\n"
+        "by_source.mp4,fake,test,g5,i5,v5,v1\n"
+        "alone.mp4,fake,test,i1,g1,g4,\n",
+    )
+    manifest = read_manifest(root)
+    bound = ("a.mp4", *(f"by_{name}.mp4" for name in ("group", "identity", "video", "source")))
+    assert together(manifest, *bound)
+    assert not together(manifest, "a.mp4", "alone.mp4")
+
+
+def test_the_source_of_a_row_is_the_authentic_recording(tmp_path: Path) -> None:
+    root = table(
+        tmp_path / "mine",
+        "file,label,split,video,source_video,source\n"
+        "r.mp4,real,test,v1,,\n"
+        "again.mp4,real,test,v2,v1,\n"
+        "swap.mp4,fake,test,w1,v1,\n"
+        "swap_of_swap.mp4,fake,test,w2,w1,\n"
+        "told.mp4,fake,test,w3,v1,again.mp4\n",
+    )
+    assert {path: r.source for path, r in records(read_manifest(root)).items()} == {
+        "r.mp4": "",
+        "again.mp4": "",
+        "swap.mp4": "r.mp4",
+        "swap_of_swap.mp4": "",
+        "told.mp4": "again.mp4",
+    }
+    assert {record.dataset for record in read_manifest(root).records} == {"mine"}
+
+
+def test_the_groups_of_a_table_come_before_the_names(tmp_path: Path) -> None:
+    rows = [f"{n:03d}.mp4,real,test,g{n}" for n in range(4)]
+    rows += [f"{n:03d}_{n ^ 1:03d}.mp4,fake,test,g{n}" for n in range(4)]
+    manifest = read_manifest(table(tmp_path, "file,label,split,group\n" + "\n".join(rows)))
+    for record in manifest.records:
+        assert record.group == f"group:g{int(record.path[:3])}"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +429,8 @@ def test_a_table_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_table_of_stills_and_videos_is_refused(tmp_path: Path) -> None:
-    fails(table(tmp_path, "file,label\na.mp4,real\nb.jpg,fake\n"), "dataset_mixed", "a.mp4")
+    for still in ("b.jpg", "B.JPG"):
+        fails(table(tmp_path, f"file,label\na.mp4,real\n{still},fake\n"), "dataset_mixed", "a.mp4")
 
 
 def test_splits_for_some_rows_only(tmp_path: Path) -> None:
@@ -346,6 +451,21 @@ def test_a_groups_file_overrides_the_names(tmp_path: Path) -> None:
     assert len(splits_of_groups(manifest)) == 3
     assert together(manifest, "real/004.mp4", "real/007.mp4", "fake/006_007.mp4")
     assert records(manifest)["fake/004_005.mp4"].source == "real/004.mp4"
+
+
+def test_a_groups_file_may_part_and_bind_against_the_names(tmp_path: Path) -> None:
+    """It is obeyed where the names would bind more, and where it binds more than half of all."""
+    real = [f"real/{n:03d}.mp4" for n in range(12)]
+    fake = [f"fake/{n:03d}_{n ^ 1:03d}.mp4" for n in range(12)]
+    touch(tmp_path, [*real, *fake])
+    rows = [f"{p},{'many' if p[5:8] < '008' else p[5:8]}" for p in (*real, *fake)]
+    (tmp_path / "groups.csv").write_text("\n".join(["path,group", *rows]))
+    manifest = read_manifest(tmp_path, DataConfig(val_share=0.1))
+    assert {record.group for record in manifest.records} == {
+        "group:many", "group:008", "group:009", "group:010", "group:011",
+    }  # fmt: skip
+    assert together(manifest, *real[:8], *fake[:8])
+    assert records(manifest)["fake/008_009.mp4"].group == "group:008"
 
 
 @pytest.mark.parametrize(
@@ -397,4 +517,5 @@ def test_at_most_so_many_videos_of_a_class(tmp_path: Path) -> None:
              for n in range(9)]  # fmt: skip
     manifest = read_manifest(touch(tmp_path, paths), DataConfig(videos_per_class=4))
     assert manifest.counts() == dict.fromkeys(("train", "val", "test"), (4, 4))
+    assert all(record.group == record.path for record in manifest.records)
     assert "24 of 54 videos kept (data.videos_per_class)" in manifest.notes

@@ -54,7 +54,18 @@ def test_the_same_file_in_two_splits(tmp_path: Path) -> None:
         ("d", "test", "g4", "", picture_clip(4)),
         ("e", "train", "g5", "", picture_clip(5)),
     ]
-    assert told(store_of(tmp_path, videos)) == [("sha256", "a", "b")]
+    store = store_of(tmp_path, videos)
+    assert told(store) == [("sha256", "a", "b")]
+    assert find_twins(store.entries) == [("a", "b")]
+
+
+def test_every_pair_of_splits_is_told(tmp_path: Path) -> None:
+    splits = ("train", "val", "test")
+    same = [(x, s, f"g{x}", "same", picture_clip(1)) for x, s in zip("abc", splits, strict=True)]
+    group = [(x, s, "g", x, picture_clip(ord(x))) for x, s in zip("abc", splits, strict=True)]
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    assert told(store_of(tmp_path / "1", same)) == [("sha256", *pair) for pair in pairs]
+    assert told(store_of(tmp_path / "2", group)) == [("group", *pair) for pair in pairs]
 
 
 def test_nearly_the_same_pictures_in_two_splits(tmp_path: Path) -> None:
@@ -85,17 +96,38 @@ def test_black_pictures_are_no_twins(tmp_path: Path) -> None:
     assert told(store_of(tmp_path, videos)) == []
 
 
+def hashed(entry: StoreEntry, *clips: tuple[str, ...]) -> StoreEntry:
+    """An entry whose clips have these hashes."""
+    refs = tuple(dataclasses.replace(entry.clips[0], hashes=hashes) for hashes in clips)
+    return dataclasses.replace(entry, clips=refs)
+
+
 @pytest.mark.parametrize(("bits", "twins"), [(24, [("a", "b")]), (25, [])])
 def test_how_near_is_near(tmp_path: Path, bits: int, twins: list[tuple[str, str]]) -> None:
     videos = [(name, "train", name, name, picture_clip(1)) for name in ("a", "b")]
     a, b = store_of(tmp_path, videos).entries
     near = a.clips[0].hashes[0]
     far = f"{int(near, 16) ^ sum(1 << 10 * n for n in range(bits)):064x}"
-    hashed = [
-        dataclasses.replace(entry, clips=(dataclasses.replace(entry.clips[0], hashes=(one,)),))
-        for entry, one in ((a, near), (b, far))
+    assert find_twins([hashed(a, (near,)), hashed(b, (far,))]) == twins
+
+
+@pytest.mark.parametrize("place", [0, 1, 700, 1023, 1024, 1500, 2999])
+def test_twins_are_found_wherever_their_hashes_stand(tmp_path: Path, place: int) -> None:
+    """In any clip of a video, any crop of the clip, and among more hashes than are compared at
+    once."""
+    random = np.random.default_rng(0)
+    words = [random.bytes(32).hex() for _ in range(3001)]
+    videos = [(name, "train", name, name, picture_clip(1)) for name in ("a", "b", "c")]
+    a, b, c = store_of(tmp_path, videos).entries
+    near = f"{int(words[place], 16) ^ 0b111:064x}"
+    clips = [tuple(words[k : k + 3]) for k in range(0, 1500, 3)]
+    more = [tuple(words[k : k + 3]) for k in range(1500, 3000, 3)]
+    entries = [
+        hashed(a, *clips),
+        hashed(b, *more),
+        hashed(c, tuple(words[3000:]), (words[-1], near)),
     ]
-    assert find_twins(hashed) == twins
+    assert find_twins(entries) == [("a" if place < 1500 else "b", "c")]
 
 
 def test_videos_without_clips_leak_nothing(tmp_path: Path) -> None:

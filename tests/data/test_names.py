@@ -63,8 +63,10 @@ def test_a_pattern_needs_nearly_all_names_and_pairs() -> None:
     assert found[41].keys == ("FaceForensics++:001", "FaceForensics++:002")
     assert found[41].owner == "FaceForensics++:001"
     assert found[-1].keys == ()
-    more = [Row(f"fake/odd{n}.mp4", 1) for n in range(9)]
+    more = [Row(f"fake/odd{n}.mp4", 1) for n in range(5)]
     assert with_name_facts(rows + more)[1] == ""
+    clips = [Row(f"real/clip {n}.mp4", 0) for n in range(2)]
+    assert with_name_facts(clips + rows[40:])[1] == ""  # the authentic files name nobody
     numbers = [Row(f"{x}/{n:03d}.mp4", x == "fake") for x in ("real", "fake") for n in range(9)]
     assert with_name_facts(numbers)[1] == ""
 
@@ -72,3 +74,4 @@ def test_a_pattern_needs_nearly_all_names_and_pairs() -> None:
 def test_stems_in_folders_and_shards() -> None:
     assert stem_of("a/b.c/000_003.mp4") == "000_003"
     assert stem_of("shard.tar::x/y.jpg") == "y"
+    assert stem_of("shard.tar::000_003.jpg") == "000_003"

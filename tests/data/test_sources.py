@@ -29,6 +29,7 @@ def test_plain_files(tmp_path: Path) -> None:
     assert list(found) == ["a.MP4"]
     source = found["a.MP4"]
     assert (source.size_bytes, source.suffix, source.offset) == (6, ".mp4", None)
+    assert source.mtime_ns == (tmp_path / "a.MP4").stat().st_mtime_ns
     assert sha256_of(source) == hashlib.sha256(b"moving").hexdigest()
     with as_file(source) as path:
         assert path == tmp_path / "a.MP4"
@@ -37,14 +38,26 @@ def test_plain_files(tmp_path: Path) -> None:
 
 def test_members_of_a_tar_are_read_in_place(tmp_path: Path) -> None:
     write_tar(tmp_path / "s.tar", {"x/a.jpg": b"one", "b.PNG": b"second"})
-    found = locate(tmp_path, [record("s.tar::x/a.jpg"), record("s.tar::b.PNG"), record("s.tar::c")])
-    assert set(found) == {"s.tar::x/a.jpg", "s.tar::b.PNG"}
+    write_tar(tmp_path / "t.tar", {"x/a.jpg": b"another"})
+    members = ("s.tar::x/a.jpg", "s.tar::b.PNG", "t.tar::x/a.jpg")
+    found = locate(tmp_path, [record(path) for path in (*members, "s.tar::c")])
+    assert tuple(found) == members
+    contents = [hashlib.sha256(text).hexdigest() for text in (b"one", b"second", b"another")]
+    assert [sha256_of(source) for source in found.values()] == contents
     source = found["s.tar::b.PNG"]
-    assert sha256_of(source) == hashlib.sha256(b"second").hexdigest()
     with as_file(source) as path:
         assert path.read_bytes() == b"second"
         assert path.suffix == ".png"
     assert not path.exists()
+
+
+def test_what_is_no_file_in_a_tar_is_not_there(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name, kind in (("folder", tarfile.DIRTYPE), ("link.jpg", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            archive.addfile(info)
+    assert locate(tmp_path, [record("s.tar::folder"), record("s.tar::link.jpg")]) == {}
 
 
 @pytest.mark.parametrize("harm", ["missing", "no tar", "compressed"])

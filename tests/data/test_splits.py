@@ -68,13 +68,13 @@ def test_the_order_of_the_rows_changes_nothing(seed: int) -> None:
 
 
 def test_shares_come_near_what_was_asked() -> None:
-    rows = [Row(f"{n}.mp4", n % 2, keys=(f"p{n // 4}",)) for n in range(800)]
+    rows = [Row(f"{n}.mp4", int(n % 4 > 0), keys=(f"p{n // 4}",)) for n in range(800)]
     groups, _ = group_rows(rows)
     done, _ = assign_splits(rows, groups, share=0.15, seed=3)
     counts = Counter((row.split, row.label) for row in done)
     for split in ("val", "test"):
-        assert counts[split, REAL] == pytest.approx(60, abs=2)
-        assert counts[split, FAKE] == pytest.approx(60, abs=2)
+        assert counts[split, REAL] == pytest.approx(30, abs=1)
+        assert counts[split, FAKE] == pytest.approx(90, abs=3)
 
 
 def test_keys_bind_transitively_and_links_as_well() -> None:
@@ -86,6 +86,57 @@ def test_keys_bind_transitively_and_links_as_well() -> None:
     linked, _ = group_rows(rows, links=[("c", "d"), ("e", "nowhere")])
     assert linked[0] == linked[3]
     assert linked[4] == groups[4]
+
+
+def test_exactly_half_in_one_group_is_not_too_much() -> None:
+    rows = [Row("a", 0, keys=("1",), owner="1"), Row("b", 1, keys=("2", "1"), owner="2")]
+    rows += [Row("c", 0), Row("d", 1)]
+    groups, note = group_rows(rows)
+    assert groups[0] == groups[1]
+    assert note == ""
+
+
+def test_links_and_keys_without_an_owner_bind_where_identities_are_given_up() -> None:
+    people = range(6)
+    rows = [Row(f"{a}", 0, keys=(f"{a}",), owner=f"{a}") for a in people]
+    rows += [
+        Row(f"{a}_{b}", 1, keys=(f"{a}", f"{b}"), owner=f"{a}")
+        for a in people for b in people if a != b
+    ]  # fmt: skip
+    rows += [Row("x", 0, keys=("told",)), Row("y", 1, keys=("told",))]
+    groups, note = group_rows(rows, links=[("1", "4")])
+    assert "bind nearly all identities together" in note
+    group_of = {row.path: group for row, group in zip(rows, groups, strict=True)}
+    assert group_of["1"] == group_of["4"] == group_of["4_0"]
+    assert group_of["x"] == group_of["y"]
+    assert len(set(groups)) == 6
+
+
+def test_val_is_a_share_of_train_whatever_else_is_given() -> None:
+    rows = [Row(f"{n}.mp4", n % 2, "train") for n in range(200)]
+    rows += [Row(f"t{n}.mp4", n % 2, "test") for n in range(600)]
+    done, _ = assign_splits(rows, [row.path for row in rows], share=0.1, seed=0)
+    counts = Counter((row.split, row.label) for row in done)
+    assert counts["val", REAL] == counts["val", FAKE] == 10
+    assert counts["test", REAL] == counts["test", FAKE] == 300
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_large_groups_the_smallest_that_will_do_are_held_out(seed: int) -> None:
+    sizes = {"small": 20, "other": 20, "large": 40}
+    groups = [name for name, size in sizes.items() for _ in range(size)]
+    rows = [Row(f"{n}.mp4", n % 2) for n in range(len(groups))]
+    done, _ = assign_splits(rows, groups, share=0.1, seed=seed)
+    assert Counter(row.split for row in done) == {"train": 40, "val": 20, "test": 20}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_train_is_never_emptied(seed: int) -> None:
+    groups = ["four"] * 4 + ["six"] * 6
+    rows = [Row(f"{n}.mp4", n % 2) for n in range(10)]
+    with pytest.raises(DatasetError) as caught:
+        assign_splits(rows, groups, share=0.4, seed=seed)
+    assert caught.value.code == "dataset_groups"
 
 
 def test_one_group_cannot_be_split() -> None:

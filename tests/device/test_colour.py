@@ -137,12 +137,15 @@ def differences(path: Path) -> np.ndarray:
         (3, Siting(down="top")), (4, Siting(left=True, down="bottom")), (5, Siting(down="bottom")),
     ],
 )  # fmt: skip
-def test_the_siting_is_found(tmp_path: Path, place: int, siting: Siting) -> None:
+@pytest.mark.parametrize("tags", [{}, {"matrix": "bt601", "full_range": True}])
+def test_the_siting_is_found(
+    tmp_path: Path, place: int, siting: Siting, tags: dict[str, object]
+) -> None:
     """As tagged (x264 counts as H.264 does), even where the picture itself does not show it."""
     path = tmp_path / "a.mp4"
     black = np.zeros((64, 96, 3), np.uint8)
     options = {"x264-params": f"chromaloc={place}"}
-    make_media.write_video(path, [black], pix_fmt="yuv420p10le", options=options)
+    make_media.write_video(path, [black], pix_fmt="yuv420p10le", options=options, **tags)
     with open_video(path) as video:
         found = next(video.converted([0], siting_of, gap_seconds=1.0))[2]
     assert found == siting

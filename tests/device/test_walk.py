@@ -1,8 +1,11 @@
 """The whole walk in torch, on a CPU device, against the CPU's own; and who takes which file."""
 
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,8 +19,9 @@ from unmask.device.picture import DeviceConverter
 from unmask.device.trial import trial
 from unmask.errors import MediaError
 from unmask.faces import FaceDetector
-from unmask.media import open_video
+from unmask.media import Limits, open_video
 from unmask.media.hardware import HardwareRefusal
+from unmask.media.sample import sample_as
 from unmask.types import Face, UInt8Array
 
 CPU = torch.device("cpu")
@@ -41,6 +45,51 @@ def test_clips_as_on_the_cpu(two_people_video: Path, detector: FaceDetector) -> 
     assert len(want.clips) == 6
     assert_alike(got, want)
     assert got.warnings == want.warnings
+    assert got.decoder == "cpu"
+
+
+def test_pictures_with_no_one_and_two_faces_side_by_side(
+    tmp_path: Path, detector: FaceDetector
+) -> None:
+    """Each face keeps its own crops, however many there are in the pictures around it."""
+    two = list(make_media.two_people_frames(16, 480, 270))
+    half = np.full_like(two[0], 128)
+    half[:, :240] = two[0][:, :240]
+    for k in range(16):
+        if k % 4 == 3:
+            two[k] = half if k % 8 == 3 else np.full_like(half, 128)
+    path = make_media.write_video(tmp_path / "a.mp4", two)
+    want = clips_of_on_cpu(path, SPEC, detector)
+    assert 0 < want.frames_with_face < want.coverage.frames_analysed
+    assert want.tracks == 2
+    assert_alike(walk.clips_of(path, SPEC, detector, device=CPU), want)
+
+
+def test_a_still_is_none_of_the_gpus_business(tmp_path: Path, detector: FaceDetector) -> None:
+    path = tmp_path / "a.PNG"
+    cv2.imwrite(str(path), next(iter(make_media.portrait_frames(1, 96, 64))))
+    one = ClipSpec(frames=1, size_px=64)
+    want = clips_of_on_cpu(path, one, detector)
+    got = walk.clips_of(path, one, detector, device=CPU)
+    assert len(want.clips) == 1
+    assert_alike(got, want, levels=0)
+    assert (got.info, got.warnings) == (None, ())
+
+
+def test_limits_hold_on_the_device_as_well(
+    two_people_video: Path, tmp_path: Path, detector: FaceDetector
+) -> None:
+    still = tmp_path / "a.png"
+    cv2.imwrite(str(still), np.zeros((270, 480, 3), np.uint8))
+    small = Limits(max_pixels=480 * 270 - 1)
+    for path in (two_people_video, still):
+        with pytest.raises(MediaError) as on_cpu:
+            clips_of_on_cpu(path, SPEC, detector, small)
+        with pytest.raises(MediaError) as caught:
+            walk.clips_of(path, SPEC, detector, small, device=CPU)
+        assert caught.value.code == on_cpu.value.code
+    with pytest.raises(MediaError):
+        walk.clips_of_video(two_people_video, SPEC, detector, small, device=CPU)
 
 
 def test_a_detector_that_wants_whole_pictures(
@@ -103,6 +152,28 @@ def test_too_little_memory_is_told(
     assert len(got.clips) == 6
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MediaError("The file is broken.", code="media_decode"), RuntimeError("CUDA error\nmore")],
+)
+def test_a_device_that_fails_leaves_the_file_to_the_cpu(
+    two_people_video: Path,
+    detector: FaceDetector,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    """Not the file is told to be at fault, but the device."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error from OSError("the driver went away")
+
+    monkeypatch.setattr(walk, "align_faces", fail)
+    got = walk.clips_of(two_people_video, SPEC, detector, device=CPU)
+    assert [warn.code for warn in got.warnings] == ["gpu_decode_failed"]
+    assert got.warnings[0].message.endswith("the driver went away")
+    assert len(got.clips) == 6
+
+
 def test_small_files_are_left_to_the_cpu_in_silence(
     two_people_video: Path, detector: FaceDetector
 ) -> None:
@@ -118,6 +189,35 @@ def test_small_files_are_left_to_the_cpu_in_silence(
         read(megapixels * 1.01)
     assert caught.value.warn is None
     assert walk.clips_of(two_people_video, SPEC, detector, least_megapixels=1e9).warnings == ()
+
+
+@pytest.mark.parametrize("harm", [None, "damaged", "missing"])
+def test_less_than_was_asked_for_is_refused(
+    two_people_video: Path, tmp_path: Path, harm: str | None
+) -> None:
+    """A GPU that loses pictures is not believed: what a file holds must not depend on it."""
+    path = tmp_path / "a.mp4"
+    data = bytearray(two_people_video.read_bytes())
+    with av.open(str(two_people_video)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    if harm == "damaged":
+        start, size = packets[9]  # between two that are asked for
+        data[start + 4 : start + size] = b"\xff" * (size - 4)
+    path.write_bytes(data)
+    with open_video(path) as video:
+        pictures = sample_as(video, SPEC, DeviceConverter(CPU, video.info))
+        for _ in islice(pictures, 7) if harm == "missing" else pictures:
+            pass
+        pictures.close()
+        warned = [warning.code for warning in video.coverage.warnings]
+        assert ("damaged_pictures" in warned) == (harm == "damaged")
+        if harm is None:
+            walk._check_whole(video, SPEC)
+            return
+        with pytest.raises(HardwareRefusal) as caught:
+            walk._check_whole(video, SPEC)
+    assert caught.value.warn is not None
+    assert caught.value.warn.code == "gpu_decode_damaged"
 
 
 def test_a_picture_of_another_size_is_refused(two_people_video: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unmask.evaluation import Prediction
-from unmask.evaluation.history import _best, write_history
+from unmask.evaluation.history import _best, _column, write_history
 from unmask.evaluation.plots import plot_evaluation, plot_history
 from unmask.scoring import Calibration, fit
 from unmask.types import VideoRecord
@@ -135,6 +135,19 @@ def test_the_history_as_csv_draws_the_same_picture(tmp_path: Path) -> None:
     plot_history(rows(3), tmp_path / "a.png")
     plot_history(again, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_what_only_later_epochs_have_is_kept(tmp_path: Path) -> None:
+    history = [{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 0.1, "val_loss": 0.5}]
+    write_history(history, tmp_path / "h.csv")
+    lines = (tmp_path / "h.csv").read_text().splitlines()
+    assert lines == ["epoch,lr,val_loss", "1,0.1,", "2,0.1,0.5"]
+
+
+def test_values_stand_at_their_epochs() -> None:
+    """As the row says, or else by its place from 1 on; a value that is missing moves no other."""
+    history = [{"lr": "0.1"}, {"lr": ""}, {"lr": "0.2"}, {"epoch": "7", "lr": 0.3}]
+    assert _column(history, "lr") == ([1.0, 3.0, 7.0], [0.1, 0.2, 0.3])
 
 
 def test_the_circle_marks_the_epoch_that_was_kept() -> None:

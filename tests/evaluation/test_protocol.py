@@ -108,13 +108,22 @@ def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_videos_without_a_score_are_counted_and_left_out() -> None:
     rows, calibration = make_predictions(60, abstained=5)
+    rows.append(Prediction.abstained(VideoRecord("y.mp4", 1, "test", "another"), "media_format"))
     tree = results_of(rows, calibration, resamples=20)
-    without = results_of([row for row in rows if row.status == "ok"], calibration, resamples=20)
-    assert tree["video"] == without["video"]
-    assert tree["counts"]["videos"] == 65
-    assert tree["counts"]["judged"] == 60
-    assert tree["counts"]["judged_share"] == pytest.approx(60 / 65)
-    assert tree["counts"]["not_judged"] == {"no_face": 5}
+    judged = [row for row in rows if row.status == "ok"]
+    assert tree["video"] == results_of(judged, calibration, resamples=20)["video"]
+    fakes = sum(row.label for row in judged)
+    assert tree["counts"] == {
+        "videos": 66,
+        "judged": 60,
+        "judged_share": pytest.approx(60 / 66),
+        "authentic": 60 - fakes,
+        "manipulated": fakes,
+        "groups": 20,
+        "frames": sum(len(row.frame_logits) for row in judged),
+        "not_judged": {"media_format": 1, "no_face": 5},
+    }
+    assert fakes != 30
     assert "left out" in tree["convention"]
 
 
@@ -125,7 +134,12 @@ def test_intervals_hold_the_value_and_repeat_with_the_seed() -> None:
         for name in ("auc_roc", "accuracy", "apcer", "brier"):
             part = tree[level][name]
             assert part["low"] < part["value"] < part["high"]
+    for part in (*tree["by_method"].values(), tree["by_face_size"]["96-191_px"]):
+        assert part["auc_roc"]["low"] < part["auc_roc"]["high"]
     assert tree == results_of(rows, calibration, resamples=200)
+    other = results_of(rows, calibration, resamples=200, seed=1)
+    for level in ("video", "frame", "by_method", "by_face_size"):
+        assert tree[level] != other[level]
 
 
 def test_people_of_many_videos_are_drawn_as_one() -> None:
@@ -145,6 +159,15 @@ def test_people_of_many_videos_are_drawn_as_one() -> None:
     assert width(20) > 2 * width(1)
 
 
+def test_frames_of_one_video_are_drawn_as_one() -> None:
+    """Frames that all say what their video says narrow no interval, however many they are."""
+    rows, calibration = make_predictions(60)
+    alike = [replace(row, frame_logits=(row.logit,) * 5) for row in rows if row.logit is not None]
+    tree = results_of(alike, calibration, resamples=100)
+    for name, part in tree["frame"].items():
+        assert part == pytest.approx(tree["video"][name]), name
+
+
 def test_methods_stand_against_all_authentic_videos() -> None:
     rows, calibration = make_predictions()
     parts = results_of(rows, calibration, resamples=0)["by_method"]
@@ -153,6 +176,8 @@ def test_methods_stand_against_all_authentic_videos() -> None:
     expected = sk.roc_auc_score([row.label for row in some], [row.score for row in some])
     assert parts["deepfakes"]["auc_roc"]["value"] == pytest.approx(expected)
     assert sum(part["manipulated"] for part in parts.values()) == sum(r.label for r in rows)
+    judged = [row for row in rows if row.status == "ok"]
+    assert {part["authentic"] for part in parts.values()} == {sum(not r.label for r in judged)}
 
 
 def test_face_sizes_fall_into_bands() -> None:
@@ -182,6 +207,31 @@ def test_what_the_caller_measured_is_kept() -> None:
     )
     assert tree["timings"] == {"score_seconds": 2.5}
     assert tree["versions"] == {"numpy": "2"}
+
+
+def test_a_row_says_whose_video_it_is_whether_it_was_judged_or_not(tmp_path: Path) -> None:
+    record = VideoRecord("a.mp4", 1, "val", "person", "swap", "studio")
+    at_threshold = Prediction.judged(record, Calibration(threshold=0.5), 0.0, [0.25, -0.25], 80.0)
+    mine = ("a.mp4", "person", 1, "val", "swap")
+    assert at_threshold == Prediction(
+        *mine, "ok", 0.0, 0.5, 1, (0.25, -0.25), face_px=80.0, dataset="studio"
+    )
+    gone = Prediction.abstained(record, "no_face")
+    assert gone == Prediction(*mine, "no_face", dataset="studio")
+    write_predictions(tmp_path / "p.csv", [at_threshold, gone])
+    assert read_predictions(tmp_path / "p.csv") == (at_threshold, gone)
+
+
+def test_a_table_of_an_earlier_version_without_datasets_is_read(tmp_path: Path) -> None:
+    rows, _ = make_predictions(9)
+    write_predictions(tmp_path / "p.csv", rows)
+    with (tmp_path / "p.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    with (tmp_path / "old.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in table[0] if name != "dataset"])
+        writer.writeheader()
+        writer.writerows({k: v for k, v in row.items() if k != "dataset"} for row in table)
+    assert read_predictions(tmp_path / "old.csv") == tuple(rows)
 
 
 def test_a_row_may_not_have_a_number_without_being_judged() -> None:
@@ -225,6 +275,20 @@ def test_sources_stand_by_themselves_and_the_card_names_every_part() -> None:
     assert "Split test, 12 groups, 0 videos not judged" in table
     without = results_of([replace(row, dataset="") for row in rows], calibration, resamples=0)
     assert without["by_source"] == {}
+
+
+def test_the_card_tells_false_alarms_from_misses_and_one_class_from_the_other() -> None:
+    """Four authentic videos with one false alarm, three fakes that are all found, one not seen."""
+    rows = []
+    for k, logit in enumerate((-1.0, -1.5, -2.0, 1.0, 2.0, 3.0, 4.0)):
+        record = VideoRecord(f"{k}.mp4", int(k > 3), "test", f"g{k}", "swap" * (k > 3))
+        rows.append(Prediction.judged(record, Calibration(), logit, [logit]))
+    rows.append(Prediction.abstained(VideoRecord("x.mp4", 0, "test", "x"), "no_face"))
+    card = card_metrics(results_of(rows, Calibration(), resamples=0))
+    assert "| videos | authentic | manipulated | AUC | BPCER | APCER |" in card
+    assert "| all | 4 | 3 | 1.000 | 0.250 | 0.000 |" in card
+    assert "| method swap | 4 | 3 | 1.000 | 0.250 | 0.000 |" in card
+    assert "Split test, 7 groups, 1 videos not judged" in card
 
 
 def test_a_table_that_was_cut_off_is_refused(tmp_path: Path) -> None:

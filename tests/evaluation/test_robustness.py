@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,33 @@ def test_the_forms_tell_the_same() -> None:
     shown = robustness_text(robustness_tree(table, {"seed": 0}))
     assert shown.splitlines()[0].split() == ["AUC", "BPCER", "APCER", "left", "out"]
     assert f"{table[1].auc_roc.value:.3f}" in shown.splitlines()[2]
+
+
+def test_no_form_mistakes_one_error_or_class_for_the_other() -> None:
+    """Ten authentic videos with two false alarms, nine fakes of which one is missed."""
+    part = [row for row in rows(0.0) if row.path != "v19.mp4"]
+    row = robustness_row("none", "as it is", part, FITTED, 0.125, resamples=200)
+    assert (row.bpcer.value, row.apcer.value) == (0.2, 1 / 9)
+    cells = next(csv.DictReader(io.StringIO(robustness_csv([row]))))
+    assert (cells["authentic"], cells["manipulated"]) == ("10", "9")
+    for name in ("auc_roc", "bpcer", "apcer"):
+        estimate = getattr(row, name)
+        assert estimate.low < estimate.high
+        assert float(cells[name]) == estimate.value
+        assert float(cells[f"{name}_low"]) == estimate.low
+        assert float(cells[f"{name}_high"]) == estimate.high
+    bpcer, apcer = (
+        f"{value} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+        for value, one in (("20.0", row.bpcer), ("11.1", row.apcer))
+        if one.low is not None and one.high is not None
+    )
+    text = robustness_markdown([row])
+    assert f"| as it is | {row.auc_roc.text} | {bpcer} | {apcer} | 12% |" in text
+    assert "10 authentic and 9 manipulated videos" in text
+    shown = robustness_text(robustness_tree([row], {})).splitlines()[1]
+    assert re.split(r"\s{2,}", shown) == ["as it is", row.auc_roc.text, bpcer, apcer, "12%"]
+    bare = robustness_row("none", "as it is", part, FITTED, 0.125, resamples=0)
+    assert "| 20.0 % | 11.1 % | 12% |" in robustness_markdown([bare])
 
 
 def test_what_one_class_does_not_define_is_said() -> None:

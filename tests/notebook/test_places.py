@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from layouts import LAYOUTS
+from trees import touch
 
 from unmask import notebook
 from unmask.data.discover import find_datasets
@@ -62,6 +63,24 @@ def test_a_broken_table_is_told_and_does_not_end_the_search(kaggle: Path, clips:
     assert "perhaps" in str(notebook.search_table(search))
 
 
+def test_a_folder_that_only_collects_is_no_dataset_itself(tmp_path: Path) -> None:
+    """Not even where two datasets in it are called like the classes."""
+    for slug in ("real", "fake"):
+        touch(tmp_path, [f"{slug}/{label}/{n}.mp4" for label in ("real", "fake") for n in "ab"])
+    both = [tmp_path / "fake", tmp_path / "real"]
+    assert [one.path for one in find_datasets(tmp_path, root_too=False).found] == both
+    assert [one.path for one in find_datasets(tmp_path, depth=1, root_too=False).found] == both
+    assert [one.path for one in find_datasets(tmp_path).found] == [tmp_path]
+
+
+def test_below_a_broken_table_the_search_goes_on(tmp_path: Path) -> None:
+    touch(tmp_path, ["bad/inner/real/a.mp4", "bad/inner/fake/b.mp4"])
+    (tmp_path / "bad" / "manifest.csv").write_text("file,label\na.mp4,perhaps\n")
+    search = find_datasets(tmp_path)
+    assert [one.path for one in search.found] == [tmp_path / "bad" / "inner"]
+    assert [path for path, _ in search.refused] == [tmp_path / "bad"]
+
+
 def test_the_search_ends_at_its_depth(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b" / "c"
     for label in ("real", "fake"):
@@ -69,6 +88,8 @@ def test_the_search_ends_at_its_depth(tmp_path: Path) -> None:
         (deep / label / "x.mp4").touch()
     assert [one.path for one in find_datasets(tmp_path, depth=3).found] == [deep]
     assert find_datasets(tmp_path, depth=2).found == ()
+    assert [one.path for one in find_datasets(tmp_path, depth=3, root_too=False).found] == [deep]
+    assert find_datasets(tmp_path, depth=2, root_too=False).found == ()
     with pytest.raises(DatasetError):
         find_datasets(tmp_path / "nowhere")
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from unmask.device.memory import is_out_of_memory
+from unmask.errors import MediaError
 from unmask.training.batch_size import find_batch_size
 
 CPU = torch.device("cpu")
@@ -53,3 +54,4 @@ def test_which_errors_are_memory() -> None:
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert is_out_of_memory(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+    assert not is_out_of_memory(MediaError("Cannot read out of memory.mp4.", code="media_format"))

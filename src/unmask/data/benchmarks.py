@@ -62,7 +62,8 @@ def read_celeb_df(root: Path) -> Layout | None:
         notes += remarks
         for file in files:
             path = file.relative_to(root).as_posix()
-            split = ("test" if path in tests else "train") if tests else ""
+            listed = f"{name}/{file.relative_to(folder).as_posix()}"  # whatever the folder's case
+            split = ("test" if listed in tests else "train") if tests else ""
             rows.append(with_facts(Row(path, label, split, dataset="Celeb-DF"), "Celeb-DF"))
     return Layout("Celeb-DF", tuple(rows), tuple(notes))
 

@@ -69,6 +69,7 @@ def _of_class(
     skipped: list[tuple[str, str]],
 ) -> list[tuple[VideoRecord, Clip]]:
     mine = [r for r in manifest.records if r.label == label and r.split == "train"]
+    before = len(skipped)
     found: list[tuple[VideoRecord, Clip]] = []
     for record in mine[: each + _SPARE]:
         source = locate(manifest.root, [record]).get(record.path)
@@ -89,7 +90,7 @@ def _of_class(
             break
     if not found:
         name = "manipulated" if label else "authentic"
-        first = f" The first: {skipped[-1][0]}: {skipped[-1][1]}." if skipped else ""
+        first = "".join(f" The first: {path}: {why}." for path, why in skipped[before : before + 1])
         raise DatasetError(
             f"No clip could be cut from the first {len(mine[: each + _SPARE])} {name} training "
             f"videos of {manifest.root}.{first}",
