@@ -117,11 +117,12 @@ def test_a_person_is_told_whole() -> None:
         {"time_seconds": 4.0, "box_xyxy_px": [0, 0, 9, 9], "score": None, "left_out": "too_dark"},
     )
     few = replace(
-        JUDGED.people[0], frames_detail=frames, reasons=(Warn("too_few_frames", "Only 2."),)
-    )
+        JUDGED.people[0], median_face_px=142.46, frames_detail=frames,
+        reasons=(Warn("too_few_frames", "Only 2."),),
+    )  # fmt: skip
     (person,) = as_dict(replace(JUDGED, people=(few,)))["people"]
     assert (person["label"], person["score"], person["frames"]) == ("strong_evidence", 0.83, 60)
-    assert person["median_face_px"] == 142.0
+    assert person["median_face_px"] == 142.5
     assert person["reasons"] == [{"code": "too_few_frames", "message": "Only 2."}]
     assert person["frames_detail"] == [
         {"time_seconds": 3.24, "box_xyxy_px": [412.0, 220.3, 590.0, 470.9], "score": 0.97,
