@@ -237,6 +237,7 @@ def test_every_number_stands_beside_its_name() -> None:
         "1 · at 0:01.0 · Person 2 0.20 · Person 3 0.40",
         "2 · at 0:03.0 · Person 3 0.97",
         "is the score's interval, 0.66 to 0.98",
+        "Key frame 2 , 0:03.0 · score 0.97",
         "how far the logit of the frame fell",
     ):
         assert words.replace(" ", "") in text.replace(" ", ""), words
