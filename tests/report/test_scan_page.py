@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unmask.report import as_dict
+from unmask.report import as_dict, scan_files
 from unmask.report.scan_files import EXAMPLES, write_results
 from unmask.report.scan_page import MAX_ROWS, Reason, ScanSummary, thumbnail_path, write_page
 from unmask.report.scan_report import ScanReport
@@ -214,7 +215,7 @@ def test_of_many_copies_and_failures_some_are_named_and_the_rest_counted(tmp_pat
 
 def test_a_scan_leaves_every_result_and_shows_the_highest_first(tmp_path: Path) -> None:
     found = [
-        failed("/in/0.mp4", "media_format", "No video."), result("/in/1.mp4", None),
+        failed("/in/0.mp4", "media_damaged", "Cut off."), result("/in/1.mp4", None),
         result("/in/2.mp4", 0.2), result("/in/3.mp4", 0.9),
         *[failed(f"/in/e{k}.mp4", message=f"{k} is empty.") for k in range(EXAMPLES + 1)],
     ]  # fmt: skip
@@ -227,7 +228,7 @@ def test_a_scan_leaves_every_result_and_shows_the_highest_first(tmp_path: Path) 
     assert tally.labels == {"inconclusive": 1, "strong_evidence": 2}
     assert tally.failed == EXAMPLES + 2
     assert [(reason.code, reason.files) for reason in tally.reasons] == [
-        ("media_empty", EXAMPLES + 1), ("media_format", 1),
+        ("media_empty", EXAMPLES + 1), ("media_damaged", 1),
     ]  # fmt: skip
     assert tally.reasons[0].message == "0 is empty. Copy it."
     assert tally.reasons[0].examples == tuple(f"/in/e{k}.mp4" for k in range(EXAMPLES))
@@ -236,6 +237,19 @@ def test_a_scan_leaves_every_result_and_shows_the_highest_first(tmp_path: Path) 
     assert paths[:4] == ["/in/3.mp4", "/in/2.mp4", "/in/1.mp4", "/in/0.mp4"]
     assert "4 further files are copies" in text
     assert "5 files are no media" in text
+
+
+def test_a_page_that_cannot_hold_all_holds_the_highest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_files, "MAX_ROWS", 2)
+    scores = [0.1, 0.9, 0.5, 0.7]
+    write_results(
+        tmp_path, 4, lambda place: result(f"/in/{place}.mp4", scores[place]), duplicates=0,
+        skipped=0, model={"name": "m", "version": "1", "weights_sha256": SHA}, limitations=(),
+    )  # fmt: skip
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert re.findall('<tr data-path="(.*?)"', text) == ["/in/1.mp4", "/in/3.mp4"]
 
 
 def test_the_summary_of_a_scan_counts_what_was_done_now_and_before() -> None:
@@ -253,7 +267,8 @@ def test_the_summary_of_a_scan_counts_what_was_done_now_and_before() -> None:
         "        2 failed:",
         "        2 media_empty  e.g. a\ufffd[2Jb is empty.",
     ]
-    assert (report.to_dict()["seconds"], report.to_dict()["out"]) == (2.0, "out")
+    tree = replace(report, seconds=2.3456).to_dict()
+    assert (tree["seconds"], tree["out"]) == (2.346, "out")
 
 
 def test_names_are_text_and_turn_nothing_around(tmp_path: Path) -> None:
