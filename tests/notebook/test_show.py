@@ -5,6 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+import make_media
+from make_model import write_blueness
 from unmask import notebook
 from unmask.config import dump, load
 from unmask.data import Leak
@@ -202,3 +204,22 @@ def test_other_settings_in_the_same_folder_say_what_to_delete(tmp_path: Path) ->
     assert caught.value.code == "run_config"
     assert "loop.epochs: 25 -> 3" in caught.value.message
     assert "delete models/" in caught.value.hint
+
+
+def test_the_samples_are_one_authentic_and_one_manipulated_file_that_was_judged(
+    tmp_path: Path,
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    (run / "results").mkdir(parents=True)
+    data.mkdir()
+    for name in ("fake.mp4", "real.mp4", "other.mp4"):
+        make_media.write_video(data / name, make_media.gradient_frames(4, 96, 96))
+    made = {"s.tar::a.mp4": 0, "fake.mp4": 1, "real.mp4": 0, "other.mp4": 0}
+    rows = [Prediction.abstained(VideoRecord("gone.mp4", 1, "test", "g"), "no_face")]
+    rows += [
+        Prediction.judged(VideoRecord(path, label, "test", path), Calibration(), 1.0, [1.0])
+        for path, label in made.items()
+    ]
+    write_predictions(run / "results" / "test_predictions.csv", rows)
+    texts = notebook.verdicts(data, run, write_blueness(tmp_path / "blue.onnx"))
+    assert [text.partition(":")[0] for text in texts] == ["real.mp4", "fake.mp4"]

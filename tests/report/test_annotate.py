@@ -109,6 +109,34 @@ def test_frames_that_do_not_count_are_not_drawn_as_authentic() -> None:
     assert strip(0.9).sum() > strip(0.5).sum() > strip(0.1).sum()  # the higher, the longer
 
 
+def test_a_box_of_a_large_picture_stands_where_the_face_is_in_the_small_one() -> None:
+    picture = np.zeros((360, 640, 3), np.uint8)
+    spot = Spot((200.0, 300.0, 600.0, 900.0), 0.5, looked_at=True)
+    person = Person(1, "weak_evidence", 0.5, 4, 80.0)
+    Canvas(640, 360).draw(picture, (1080, 1280), person, spot)
+    rows, columns = np.nonzero(near(picture[150:], PEOPLE[0]))
+    assert rows.max() + 150 == pytest.approx(300, abs=3)
+    assert (columns.min(), columns.max()) == pytest.approx((100, 300), abs=3)
+
+
+def test_the_strip_tells_answer_and_time() -> None:
+    def head(time_seconds: float = 0.0, **changes: object) -> np.ndarray:
+        known = {"label": "weak_evidence", "score": 0.2, "threshold": 0.6}
+        strip = Strip(replace(NOTHING, **{**known, **changes}), Canvas(640, 360), 4.0)
+        return strip.at(time_seconds)
+
+    assert np.array_equal(head(), head(threshold=0.5))
+    for other in (head(score=0.3), head(label="strong_evidence")):
+        assert not np.array_equal(head()[:, :500], other[:, :500])
+    assert not np.array_equal(head(1.0)[:20, 560:], head(2.0)[:20, 560:])
+    # Nothing is said of a score where there is none.
+    written = [
+        np.flatnonzero((image.min(axis=2) > 100).any(axis=0))
+        for image in (head(label="inconclusive", score=None)[:, 20:500], head()[:, 20:500])
+    ]
+    assert written[0].max() < written[1].max() / 2
+
+
 def test_a_stretch_of_frames_far_apart_is_not_filled() -> None:
     def red(step_seconds: float) -> int:
         segments = (Segment(20.0, 80.0, 0.9, 4, step_seconds),)

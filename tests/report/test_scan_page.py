@@ -313,7 +313,12 @@ def look_at_greys(onlooker: Onlooker) -> None:
 def test_a_thumbnail_shows_the_highest_frame_with_its_box(tmp_path: Path) -> None:
     onlooker = Onlooker(Scripted((0, 0, 9, 9), (40.04, 19.98, 80, 70), (200, 20, 250, 70)))
     look_at_greys(onlooker)
-    assert onlooker.write_thumbnail(result(), tmp_path / "small.jpg")
+    tree = result()
+    tree["people"].reverse()
+    tree["people"][0]["frames_detail"] = [
+        {"time_seconds": 0.8, "box_xyxy_px": [200, 20, 250, 70], "score": 0.99}
+    ]
+    assert onlooker.write_thumbnail(tree, tmp_path / "small.jpg")
     small = cv2.imread(str(tmp_path / "small.jpg"))
     assert small.shape == (58, SIDE_PX, 3)
     assert small[5, 100].mean() == pytest.approx(120, abs=4)
