@@ -37,7 +37,10 @@ def test_the_larger_of_two_is_used_and_both_are_told(kaggle: Path, clips: Path) 
     assert notebook.choose_data(search).path.name == "b-large"
     assert [one.path.name for one in search.found] == ["b-large", "a-small", "c-one-class"]
     told = str(notebook.search_table(search))
-    assert "used" in told
+    rows = [(row[0], *row[2:]) for row in notebook.search_table(search).rows]
+    assert rows[0][0] == "used"
+    assert [row[0] for row in rows[1:]] == ["", ""]
+    assert rows[2][2:] == ("0", "50")
     assert "base_path in cell 2" in told
 
 
@@ -108,6 +111,21 @@ def test_elsewhere_the_folder_data_is_used(
     assert notebook.scratch_folder() == Path("stores")
     monkeypatch.setenv("UNMASK_BASE_PATH", str(clips))
     assert find_data().found[0].path == clips
+    with pytest.raises(DatasetError, match="elsewhere"):  # what a cell says goes before
+        find_data(tmp_path / "elsewhere")
+
+
+def test_on_kaggle_clips_lie_where_they_are_not_saved_with_the_notebook(kaggle: Path) -> None:
+    assert notebook.scratch_folder() == kaggle / "temp" / "unmask"
+
+
+def test_settings_from_outside_go_before_those_of_the_cell(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNMASK_SETTINGS", "loop.epochs=2\n\n data.videos_per_class=3 ")
+    settings = settings_from(["loop.epochs=9", "clip.frames=5"])
+    found = (settings.loop.epochs, settings.data.videos_per_class, settings.clip.frames)
+    assert found == (2, 3, 5)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from unmask.errors import InputError
 from unmask.media import open_video
 from unmask.report import annotate
 from unmask.report.annotate import write_annotated
-from unmask.report.strip import PEOPLE, Canvas, Strip
-from unmask.types import Person, Verdict
+from unmask.report.motion import Spot
+from unmask.report.strip import MOST_ROWS, PEOPLE, Canvas, Strip
+from unmask.types import Person, Segment, Verdict
 
 NOTHING = Verdict("completed", {}, "not_applicable", None, "", coverage={})
 
@@ -105,6 +106,69 @@ def test_frames_that_do_not_count_are_not_drawn_as_authentic() -> None:
         return near(drawn.at(9.0), PEOPLE[0])
 
     assert strip(0.0).sum() - strip(None).sum() > 20
+    assert strip(0.9).sum() > strip(0.5).sum() > strip(0.1).sum()  # the higher, the longer
+
+
+def test_a_box_of_a_large_picture_stands_where_the_face_is_in_the_small_one() -> None:
+    picture = np.zeros((360, 640, 3), np.uint8)
+    spot = Spot((200.0, 300.0, 600.0, 900.0), 0.5, looked_at=True)
+    person = Person(1, "weak_evidence", 0.5, 4, 80.0)
+    Canvas(640, 360).draw(picture, (1080, 1280), person, spot)
+    rows, columns = np.nonzero(near(picture[150:], PEOPLE[0]))
+    assert rows.max() + 150 == pytest.approx(300, abs=3)
+    assert (columns.min(), columns.max()) == pytest.approx((100, 300), abs=3)
+
+
+def test_the_strip_tells_answer_and_time() -> None:
+    def head(time_seconds: float = 0.0, **changes: object) -> np.ndarray:
+        known = {"label": "weak_evidence", "score": 0.2, "threshold": 0.6}
+        strip = Strip(replace(NOTHING, **{**known, **changes}), Canvas(640, 360), 4.0)
+        return strip.at(time_seconds)
+
+    assert np.array_equal(head(), head(threshold=0.5))
+    for other in (head(score=0.3), head(label="strong_evidence")):
+        assert not np.array_equal(head()[:, :500], other[:, :500])
+    assert not np.array_equal(head(1.0)[:20, 560:], head(2.0)[:20, 560:])
+    # Nothing is said of a score where there is none.
+    written = [
+        np.flatnonzero((image.min(axis=2) > 100).any(axis=0))
+        for image in (head(label="inconclusive", score=None)[:, 20:500], head()[:, 20:500])
+    ]
+    assert written[0].max() < written[1].max() / 2
+
+
+def test_a_stretch_of_frames_far_apart_is_not_filled() -> None:
+    def red(step_seconds: float) -> int:
+        segments = (Segment(20.0, 80.0, 0.9, 4, step_seconds),)
+        person = Person(1, "strong_evidence", 0.9, 4, 80.0, segments)
+        strip = Strip(replace(NOTHING, people=(person,)), Canvas(640, 360), 100.0)
+        return int(near(strip.at(0.0), (232, 90, 80)).sum())
+
+    assert 0 < 2 * red(20.0) < red(0.5)
+
+
+def test_of_many_people_the_highest_have_a_row() -> None:
+    people = [Person(n, "weak_evidence", n / 10, 4, 80.0) for n in range(1, MOST_ROWS + 2)]
+    strips = [
+        Strip(replace(NOTHING, people=tuple(some)), Canvas(640, 360), 4.0).at(0.0)
+        for some in (people, people[1:], people[:-1])
+    ]
+    assert np.array_equal(strips[0], strips[1])
+    assert not np.array_equal(strips[0], strips[2])
+
+
+def test_a_box_tells_the_frames_score_and_whether_it_was_looked_at() -> None:
+    def drawn(score: float, whole: float, looked_at: bool = True) -> np.ndarray:
+        picture = np.zeros((360, 640, 3), np.uint8)
+        person = Person(1, "weak_evidence", whole, 4, 80.0)
+        spot = Spot((100.0, 100.0, 200.0, 200.0), score, looked_at)
+        Canvas(640, 360).draw(picture, (360, 640), person, spot)
+        return picture
+
+    assert np.array_equal(drawn(0.2, 0.9), drawn(0.2, 0.2))
+    assert not np.array_equal(drawn(0.2, 0.9), drawn(0.9, 0.9))
+    thick, thin = (near(drawn(0.2, 0.9, looked), PEOPLE[0]).sum() for looked in (True, False))
+    assert thick > 1.5 * thin
 
 
 @pytest.mark.parametrize("rotation", [-90, 90, 180])
@@ -138,22 +202,25 @@ def test_a_tiny_video_with_many_people(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "out.mp4")) == 3
 
 
-def test_sound_stays(tmp_path: Path) -> None:
-    silent = make_media.write_video(tmp_path / "v.mp4", make_media.gradient_frames(25, 64, 48))
-    tone = make_media.write_audio(tmp_path / "a.m4a")
-    source = tmp_path / "both.mp4"
-    with (
-        av.open(str(silent)) as video,
-        av.open(str(tone)) as sound,
-        av.open(str(source), "w") as out,
-    ):
+def with_sound(silent: Path, tone: Path, path: Path, late_seconds: int = 0) -> Path:
+    """One file of both, whose clock begins late."""
+    with av.open(str(silent)) as video, av.open(str(tone)) as sound, av.open(str(path), "w") as out:
         parts = (video.streams.video[0], sound.streams.audio[0])
         streams = [out.add_stream_from_template(part) for part in parts]
         for part, stream in zip(parts, streams, strict=True):
             for packet in part.container.demux(part):
                 if packet.size:
+                    late = round(late_seconds / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + late, packet.dts + late
                     packet.stream = stream
                     out.mux(packet)
+    return path
+
+
+def test_sound_stays(tmp_path: Path) -> None:
+    silent = make_media.write_video(tmp_path / "v.mp4", make_media.gradient_frames(25, 64, 48))
+    tone = make_media.write_audio(tmp_path / "a.m4a")
+    source = with_sound(silent, tone, tmp_path / "both.mp4")
     write_annotated(tmp_path / "out.mp4", source, NOTHING)
     with av.open(str(source)) as before, av.open(str(tmp_path / "out.mp4")) as after:
         packets = [
@@ -161,6 +228,19 @@ def test_sound_stays(tmp_path: Path) -> None:
         ]
     assert packets[0] == packets[1]
     assert len(packets[0]) > 10
+
+
+def test_sound_of_a_file_whose_clock_begins_late_stays_with_the_picture(tmp_path: Path) -> None:
+    silent = make_media.write_video(tmp_path / "v.mp4", make_media.gradient_frames(25, 64, 48))
+    tone = make_media.write_audio(tmp_path / "a.mkv", codec="pcm_u8")
+    source = with_sound(silent, tone, tmp_path / "both.mkv", late_seconds=5)
+    with av.open(str(source)) as container:
+        assert container.start_time == pytest.approx(5e6, abs=1e5)
+    warns = write_annotated(tmp_path / "out.mp4", source, NOTHING)
+    assert [warn.code for warn in warns] == ["sound_converted"]
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        starts = [float((part.start_time or 0) * part.time_base) for part in made.streams]
+    assert starts == pytest.approx([0.0, 0.0], abs=0.1)
 
 
 def test_frames_looked_at_too_seldom_are_told(tmp_path: Path) -> None:
@@ -171,6 +251,7 @@ def test_frames_looked_at_too_seldom_are_told(tmp_path: Path) -> None:
     seldom = Person(1, "inconclusive", None, 3, 20.0, frames_detail=detail)
     warns = write_annotated(tmp_path / "out.mp4", source, replace(NOTHING, people=(seldom,)))
     assert [warn.code for warn in warns] == ["boxes_sparse"]
+    assert "lie 19 s apart" in warns[0].message
 
 
 def test_what_is_refused(crowd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from unmask.faces import FaceDetector
 from unmask.inference import Model
 from unmask.report.html import _place, pin_rows, verdict_html, write_html
 from unmask.report.json import as_dict
-from unmask.types import Segment, Verdict, Warn
+from unmask.report.keyframes import Box, CloseUp, KeyFrame
+from unmask.types import Person, Segment, Verdict, Warn
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 FAILED = Verdict(
@@ -41,6 +42,8 @@ class Reader(HTMLParser):
         self.ids: list[str] = []
         self.images: list[dict[str, str | None]] = []
         self.words: list[str] = []
+        self.places: list[tuple[str, str]] = []
+        self.labels: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
@@ -48,6 +51,9 @@ class Reader(HTMLParser):
         self.ids += [v for k in ("id",) if (v := given.get(k))]
         if tag == "img":
             self.images.append(given)
+        if style := given.get("style"):
+            self.places.append((given.get("class") or tag, style))
+        self.labels += [v for k in ("aria-label",) if (v := given.get(k))]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -165,6 +171,139 @@ def test_a_stretch_of_frames_far_apart_says_so(verdict: Verdict) -> None:
     assert "frames up to" not in verdict_html(verdict)
 
 
+TWO = Verdict(
+    "completed",
+    {"name": "a.mp4", "size_bytes": 1_834_230, "width_px": 1080, "height_px": 1920,
+     "duration_seconds": 10.0, "container": "mp4", "codec": "h264"},
+    "very_strong_evidence", 0.95, "Very strong evidence.",
+    calibrated=True, interval=(0.66, 0.98), threshold=0.6, expected_bpcer=0.05,
+    expected_apcer=0.2, cut_points=(0.75, 0.9),
+    coverage={"frames_decoded": 40, "frames_analysed": 21, "frames_with_face": 13,
+              "partial": True, "analysed_ranges_seconds": [[0.0, 10.0]]},
+    people=(
+        Person(1, "inconclusive", None, 1, 30.0, reasons=(Warn("too_few_frames", "Only 1."),)),
+        Person(2, "weak_evidence", 0.3, 3, 55.4, frames_detail=(
+            {"time_seconds": 1.0, "box_xyxy_px": [10, 20, 110, 170], "score": 0.2},
+            {"time_seconds": 2.0, "box_xyxy_px": [10, 20, 110, 170], "score": None},
+        )),
+        Person(
+            3, "very_strong_evidence", 0.95, 9, 142.4, (Segment(2.0, 4.5, 0.93, 9, 0.5),),
+            frames_detail=(
+                {"time_seconds": 1.0, "box_xyxy_px": [500, 20, 600, 170], "score": 0.4},
+                {"time_seconds": 3.0, "box_xyxy_px": [500, 20, 600, 170], "score": 0.97},
+                {"time_seconds": 4.0, "box_xyxy_px": [500, 20, 600, 170], "score": 0.5},
+            ),
+            interval=(0.7, 0.96), seen_ranges_seconds=((1.0, 4.5), (6.0, 7.0)),
+        ),
+    ),
+    reasons=(Warn("too_few_frames", "Person 1 shows in 1 frame."),),
+    warnings=(Warn("several_people", "The highest of 3 decided."),),
+)  # fmt: skip
+"""Numbers that are all different."""
+
+
+def shots() -> tuple[KeyFrame, ...]:
+    boxes = [Box(2, (10, 20, 110, 170), 0.2), Box(3, (500, 20, 600, 170), 0.4)]
+    close_ups = [
+        [CloseUp(2, 0.2, b"two", b"", "occlusion"), CloseUp(3, 0.4, b"low", b"", "occlusion")],
+        [CloseUp(3, 0.97, b"high", b"", "occlusion")],
+    ]
+    return (
+        KeyFrame(1, 1.0, b"", 1080, 1920, tuple(boxes), tuple(close_ups[0])),
+        KeyFrame(2, 3.0, b"", 1080, 1920, (replace(boxes[1], score=0.97),), tuple(close_ups[1])),
+    )
+
+
+def test_every_number_stands_beside_its_name() -> None:
+    text = read(verdict_html(TWO, shots())).text
+    for words in (
+        "of the authentic files that it was fitted on, 5.0 % reach it",
+        "of manipulated ones 20.0 % stay below",
+        "Authentic files of the fit at or above it 5.0 %",
+        "Manipulated files of the fit below it 20.0 %",
+        "Frames decoded 40 Frames analysed 21 Frames with a face 13",
+        "21 frames were looked at , one about every 0.5 s ; 13 of them show a face",
+        "never away for longer than 2 s",
+        "Whole file readable no",
+        "The file is damaged",
+        "Person 1 shows in 1 frame. too_few_frames",
+        "The highest of 3 decided. several_people",
+        "Only 1. too_few_frames",
+        "1080 × 1920 px",
+        "1.8 MB (1,834,230 bytes)",
+        "Suspicious 0:02.0 – 0:04.5 (mean 0.93 )",
+        "in 9 frames : 0:01.0 – 0:04.5 , 0:06.0 – 0:07.0",
+        "Face 142 px",
+        "1 · at 0:01.0 · Person 2 0.20 · Person 3 0.40",
+        "2 · at 0:03.0 · Person 3 0.97",
+        "is the score's interval, 0.66 to 0.98",
+        "Key frame 2 , 0:03.0 · score 0.97",
+        "how far the logit of the frame fell",
+    ):
+        assert words.replace(" ", "") in text.replace(" ", ""), words
+    assert "never calibrated" not in text
+    whole = replace(TWO, calibrated=False, coverage={**TWO.coverage, "partial": False})
+    text = read(verdict_html(whole)).text
+    assert "The model was never calibrated: its score is no probability." in text
+    assert "Whole file readable yes" in text
+    assert "damaged" not in text
+
+
+def test_whoever_scores_highest_comes_first_with_the_highest_close_up() -> None:
+    reader = read(verdict_html(TWO, shots()))
+    assert [i for i in reader.ids if i.startswith("person-")] == [
+        "person-3",
+        "person-2",
+        "person-1",
+    ]
+    crops = [i for i in reader.images if (i["alt"] or "").startswith("Face of person")]
+    found = [(i["alt"] or "").split(",")[0].removeprefix("Face of ") for i in crops]
+    assert found == [
+        "person 3 in key frame 2",
+        "person 3 in key frame 1",
+        "person 2 in key frame 1",
+    ]
+    contents = [base64.b64decode((i["src"] or "").partition(",")[2]) for i in crops]
+    assert contents == [b"high", b"low", b"two"]
+    told = [label for label in reader.labels if label.startswith("Person")]
+    assert told == [
+        "Person 3: 9 frames. Highest score 0.97 at 0:03.0. Suspicious from 0:02.0 to 0:04.5.",
+        "Person 2: 3 frames. Highest score 0.20 at 0:01.0.",
+        "Person 1: 1 frame.",
+    ]  # fmt: skip
+
+
+def test_marks_lie_where_their_numbers_say() -> None:
+    page = verdict_html(TWO, shots())
+    reader = read(page)
+    assert [place for kind, place in reader.places if kind == "a"] == ["left:10.0%", "left:30.0%"]
+    assert ("marker right", "left:87.5%") in reader.places
+    assert ("interval", "left:35.0%;width:60.0%") in reader.places
+    assert [place for kind, place in reader.places if kind == "cut"] == [
+        "left:25%", "left:50%", "left:75%",
+    ]  # fmt: skip
+    assert "0.60 0.75 0.90" in reader.text
+    assert page.count('<path class="limit" d="M0 40.0H100"/>') == 2
+    assert page.count('<path class="left-out" d="M20.00 0v6"/>') == 1
+    assert page.count('x="500" y="20" width="100" height="150"') == 4  # each box and its halo
+    assert re.findall('class="zone (\\w+) on"', page) == ["very_strong_evidence"]
+    bare = read(verdict_html(replace(TWO, interval=None)))
+    assert ("interval", "left:87.5%;width:0.0%") in bare.places
+
+
+def test_no_score_has_no_place_on_the_scale() -> None:
+    people = TWO.people[:1]
+    reader = read(verdict_html(replace(TWO, score=None, label="inconclusive", people=people)))
+    assert "marker" not in {kind for kind, _ in reader.places}
+
+
+@pytest.mark.parametrize(
+    ("score", "words"), [(0.999, "score over 0.99"), (0.0001, "score under 0.01")]
+)
+def test_the_page_rounds_nothing_to_certainty(score: float, words: str) -> None:
+    assert words in read(verdict_html(replace(TWO, score=score, interval=None))).text
+
+
 def test_no_face_no_number(verdict: Verdict) -> None:
     none = replace(
         verdict, label="not_applicable", score=None, interval=None, threshold=None,
@@ -189,7 +328,8 @@ def test_a_file_that_could_not_be_read() -> None:
         ({**CREDENTIALS, "state": "none"}, "The file carries no Content Credentials."),
         ({**CREDENTIALS, "state": "not_supported"}, "cannot carry Content Credentials"),
         ({**CREDENTIALS, "state": "unreadable", "problems": ["bad"]}, "cannot be read: bad"),
-        (CREDENTIALS, "Yes, valid Is the signer trusted? Not known"),
+        (CREDENTIALS, "Yes, valid Is the signer trusted? Not known No list of trusted signers"),
+        ({**CREDENTIALS, "trusted": False, "trust_list": True}, "trusted? No By the list"),
         ({**CREDENTIALS, "valid": False, "trusted": True, "problems": ["x.mismatch"]},
          "No, not valid x.mismatch Is the signer trusted? Yes"),
     ],
@@ -203,7 +343,7 @@ def test_content_credentials_stand_beside_the_verdict(
 
 
 def test_the_date_is_in_utc(verdict: Verdict) -> None:
-    noon = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    noon = datetime(2026, 3, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
     assert "2026-03-01 12:00 UTC" in read(verdict_html(verdict, made_at=noon)).text
 
 

@@ -28,6 +28,15 @@ def test_a_folder_takes_any_number(tmp_path: Path) -> None:
     assert outputs(videos[:1], tmp_path / "new", ".mp4") == [tmp_path / "new" / "a.mp4.mp4"]
 
 
+def test_a_folder_may_be_called_like_a_file_and_a_suffix_be_written_large(tmp_path: Path) -> None:
+    (tmp_path / "x.html").mkdir()
+    videos = [Path("a.mp4"), Path("b.mp4")]
+    assert outputs(videos, tmp_path / "x.html", ".html") == [
+        tmp_path / "x.html" / "a.mp4.html", tmp_path / "x.html" / "b.mp4.html",
+    ]  # fmt: skip
+    assert outputs(videos[:1], tmp_path / "y.HTML", ".html") == [tmp_path / "y.HTML"]
+
+
 def test_nothing_wanted() -> None:
     assert outputs([Path("a.mp4")] * 2, None, ".html") == [None, None]
 
@@ -58,9 +67,22 @@ def test_pictures_of_another_content_than_was_judged_are_not_kept(
     assert illustrate(film, judged, html=page) == ([], True)
     assert page.is_file()
     film.write_bytes(film.read_bytes() + b"more")
-    notices, whole = illustrate(film, judged, html=page)
+    drawn = tmp_path / "drawn.mp4"
+    notices, whole = illustrate(film, judged, html=page, annotate=drawn)
     assert ([notice.code for notice in notices], whole) == (["media_changed"], False)
     assert not page.exists()
+    assert not drawn.exists()
+
+
+def test_of_a_file_that_was_not_judged_there_is_a_page_and_no_video(
+    crowd: Path, tmp_path: Path
+) -> None:
+    error = {"code": "scan_timeout", "message": "It took too long.", "hint": ""}
+    failed = Verdict("failed", {"name": "a.mp4"}, "inconclusive", None, "x", error=error)
+    page, film = tmp_path / "x.html", tmp_path / "x.mp4"
+    assert illustrate(crowd, failed, html=page, annotate=film) == ([], True)
+    assert page.is_file()
+    assert not film.exists()
 
 
 def test_a_folder_that_is_none(tmp_path: Path, verdict: Verdict) -> None:

@@ -101,6 +101,41 @@ def test_the_facts_stand_under_their_names() -> None:
     assert tree["people"][0]["seen_ranges_seconds"] == [[0.04, 28.123]]
     assert tree["input"]["name"] == "clip ü.mp4"
     assert tree["provenance"] == {"c2pa": None}
+    verdict = tree["verdict"]
+    assert (verdict["calibrated"], verdict["threshold"]) == (True, 0.62)
+    assert (verdict["expected_bpcer"], verdict["expected_apcer"]) == (0.05, 0.2)
+    assert tree["coverage"] == {**JUDGED.coverage}
+    assert tree["warnings"] == [
+        {"code": "low_resolution_face", "message": "The face is small."}
+    ]  # fmt: skip
+    assert tree["limitations"] == ["Trained on face swaps."]
+
+
+def test_a_person_is_told_whole() -> None:
+    frames = (
+        {"time_seconds": 3.24049, "box_xyxy_px": [412.04, 220.26, 590.0, 470.9], "score": 0.97},
+        {"time_seconds": 4.0, "box_xyxy_px": [0, 0, 9, 9], "score": None, "left_out": "too_dark"},
+    )
+    few = replace(
+        JUDGED.people[0], median_face_px=142.46, frames_detail=frames,
+        reasons=(Warn("too_few_frames", "Only 2."),),
+    )  # fmt: skip
+    (person,) = as_dict(replace(JUDGED, people=(few,)))["people"]
+    assert (person["label"], person["score"], person["frames"]) == ("strong_evidence", 0.83, 60)
+    assert person["median_face_px"] == 142.5
+    assert person["reasons"] == [{"code": "too_few_frames", "message": "Only 2."}]
+    assert person["frames_detail"] == [
+        {"time_seconds": 3.24, "box_xyxy_px": [412.0, 220.3, 590.0, 470.9], "score": 0.97,
+         "left_out": None},
+        {"time_seconds": 4.0, "box_xyxy_px": [0, 0, 9, 9], "score": None, "left_out": "too_dark"},
+    ]  # fmt: skip
+
+
+def test_a_model_without_threshold_has_no_words_and_credentials_stand_apart() -> None:
+    raw = replace(JUDGED, calibrated=False, threshold=None, provenance={"state": "none"})
+    tree = as_dict(raw)
+    assert (tree["verdict"]["calibrated"], tree["verdict"]["cut_points"]) == (False, None)
+    assert tree["provenance"] == {"c2pa": {"state": "none"}}
 
 
 def test_a_name_that_is_not_utf8_stays_strict_json() -> None:

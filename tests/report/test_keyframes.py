@@ -57,6 +57,66 @@ def test_who_was_not_judged_shows_with_the_largest_face() -> None:
     assert chosen == {6.0: [0]}
 
 
+def test_a_score_at_the_threshold_counts_and_one_below_fills_no_picture() -> None:
+    scores: list[float | None] = [0.5, *[0.2] * 5, 0.5, *[0.2] * 5]
+    chosen = choose(verdict_on(person(0, scores, 0.5), person(1, [0.9] * 12, 0.9)), 6)
+    assert [time for time, who in chosen.items() if 0 in who] == [0.0, 6.0]
+    assert choose(verdict_on(person(0, scores, 0.5)), 6) == {0.0: [0], 6.0: [0]}
+
+
+def test_of_a_video_without_faces_the_whole_stretch_is_shown() -> None:
+    ranges = [[6.0, 8.0], [10.0, 12.0]]
+    nobody = Verdict(
+        "completed", {}, "not_applicable", None, "", coverage={"analysed_ranges_seconds": ranges}
+    )
+    assert choose(nobody, 6) == {7.0: [], 9.0: [], 11.0: []}
+    assert choose(nobody, 1) == {7.0: []}
+
+
+def test_a_map_is_shown_only_of_whom_the_frame_was_chosen_for_and_who_was_judged(
+    crowd: Path, verdict: Verdict, model: Model, faces: FaceDetector
+) -> None:
+    def maps(changed: Verdict) -> set[int]:
+        frames = key_frames(crowd, changed, model=model, faces=faces, most=1)
+        assert [len(frame.boxes) for frame in frames] == [2]
+        return {close_up.person_id for frame in frames for close_up in frame.close_ups}
+
+    blue = max(verdict.people, key=lambda one: one.score or 0).person_id
+    assert maps(verdict) == {blue}
+    people = [
+        replace(
+            one, score=None, label="inconclusive",
+            frames_detail=tuple({**frame, "score": None} for frame in one.frames_detail),
+        )
+        for one in verdict.people
+    ]  # fmt: skip
+    assert maps(replace(verdict, people=tuple(people))) == set()
+    moved = [
+        replace(
+            one,
+            frames_detail=tuple(
+                {**frame, "box_xyxy_px": [0, 0, 20, 20]} for frame in one.frames_detail
+            ),
+        )
+        for one in verdict.people
+    ]
+    assert maps(replace(verdict, people=tuple(moved))) == set()  # another face is no stand-in
+
+
+def test_a_picture_that_is_not_of_the_time_is_not_shown(crowd: Path, verdict: Verdict) -> None:
+    late = [
+        replace(
+            one,
+            frames_detail=tuple(
+                {**frame, "time_seconds": frame["time_seconds"] + 0.03}
+                for frame in one.frames_detail
+            ),
+        )
+        for one in verdict.people
+    ]
+    assert key_frames(crowd, replace(verdict, people=tuple(late))) == ()
+
+
 def test_more_people_than_frames() -> None:
     people = [person(n, [0.1, 0.2, 0.3], 0.1) for n in range(9)]
     assert sum(len(who) for who in choose(verdict_on(*people), 4).values()) == 4

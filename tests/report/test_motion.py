@@ -23,6 +23,8 @@ def left(motion: Motion, time: float) -> float | None:
 def test_boxes_move_in_a_straight_line() -> None:
     motion = person((1.0, 0.0, 0.2), (2.0, 50.0, 0.8))
     assert [left(motion, time) for time in (1.0, 1.25, 1.5, 2.0)] == [0, 12.5, 25, 50]
+    assert left(person((1.0, 0.0, 0.2), (3.0, 50.0, 0.8)), 2.0) == 25
+    assert left(person((1.0, 0.0, 0.2), (3.1, 50.0, 0.8)), 2.0) is None
 
 
 def test_the_score_is_that_of_the_nearest_frame() -> None:

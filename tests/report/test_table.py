@@ -16,6 +16,7 @@ def test_text_is_aligned_and_html_escaped() -> None:
     assert "a&lt;b&gt;.mp4" in shown
     assert "A &amp; B" in shown
     assert shown.count("<tr>") == 3
+    assert "<b>a&lt;i&gt;</b>" in Table("a<i>", ("a",), ())._repr_html_()
     assert "<th" not in Table("x", ("", ""), (("a", "b"),))._repr_html_()
     assert str(Table("nothing", ("a",), ())) == "nothing"
 

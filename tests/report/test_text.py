@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from unmask.evaluation import Prediction, results_of
+from unmask.metrics import Estimate
 from unmask.report import experiment_text, verdict_text
+from unmask.report.text import short_score
 from unmask.scoring import fit
 from unmask.types import Person, Segment, Verdict, VideoRecord, Warn
 
@@ -60,10 +62,18 @@ def test_no_number_is_rounded_to_certainty() -> None:
     people = (replace(JUDGED.people[0], score=0.9996), replace(JUDGED.people[0], score=0.0004))
     sure = replace(JUDGED, score=0.9996, interval=(0.003, 0.9999), threshold=0.994, people=people)
     lines = verdict_text(sure).splitlines()
+    assert [short_score(value) for value in (0.99, 0.01)] == ["0.99", "0.01"]
     numbers = "(score > 0.99 [< 0.01, > 0.99], threshold > 0.99)"
     assert lines[0] == f"clip.mp4: strong evidence {numbers}"
     assert lines[2].startswith("  person 1   > 0.99   strong evidence;")
     assert lines[3].startswith("  person 1   < 0.01   strong evidence;")
+
+
+def test_one_frame_covers_no_stretch_of_time() -> None:
+    one = {**JUDGED.coverage, "frames_analysed": 1, "frames_with_face": 1, "partial": False}
+    assert "  looked at  1 frame, 1 with a face" in verdict_text(
+        replace(JUDGED, coverage=one)
+    ).splitlines()  # fmt: skip
 
 
 def test_a_score_that_is_no_probability_is_marked() -> None:
@@ -142,6 +152,56 @@ def test_the_report_of_one_class_says_not_defined() -> None:
     assert "all of one class" in " ".join(text.split())
 
 
+def test_every_number_of_the_experiment_report_stands_under_its_name() -> None:
+    names = (
+        "auc_roc", "auc_pr", "eer", "accuracy", "balanced_accuracy", "precision", "recall", "f1",
+        "apcer", "bpcer", "hter", "bpcer_at_apcer_5", "ece", "brier",
+    )  # fmt: skip
+
+    def part(first: int) -> dict[str, dict[str, object]]:
+        return {
+            name: vars(Estimate((first + k) / 1000, None, None)) for k, name in enumerate(names)
+        }
+
+    tree = {
+        "split": ["test"],
+        "counts": {
+            "judged": 11, "videos": 11, "not_judged": {}, "authentic": 5, "manipulated": 6,
+            "groups": 7, "frames": 88,
+        },
+        "calibration": {
+            "threshold": 0.61, "expected_bpcer": 0.05, "expected_apcer": 0.2, "temperature": 1.5,
+            "offset": -0.25, "authentic": 21, "manipulated": 34, "notes": [],
+        },
+        "video": part(100), "frame": part(200),
+        "by_method": {"swap": {"authentic": 5, "manipulated": 3, **part(300)}},
+        "by_source": {"studio": {"authentic": 4, "manipulated": 2, **part(400)}},
+        "by_face_size": {"small": {"authentic": 1, "manipulated": 2, **part(500)}},
+        "convention": "1 is fake.",
+        "intervals": {"kind": "bootstrap", "resamples": 10, "seed": 0},
+    }  # fmt: skip
+    lines = [" ".join(line.split()) for line in experiment_text(tree).splitlines()]
+    assert "classes 5 authentic, 6 manipulated, in 7 groups; 88 frames" in lines
+    assert "threshold 0.6100; on validation BPCER 5.0%, APCER 20.0%" in lines
+    fitted = "fitted on 21 authentic and 34 manipulated videos"
+    assert f"calibration temperature 1.5000, offset -0.2500, {fitted}" in lines
+    first = lines.index("video level frame level") + 1
+    assert lines[first : first + len(names)] == [
+        "AUC-ROC 0.100 0.200", "AUC-PR 0.101 0.201", "EER 0.102 0.202", "accuracy 0.103 0.203",
+        "balanced accuracy 0.104 0.204", "precision 0.105 0.205", "recall 0.106 0.206",
+        "F1 0.107 0.207", "APCER 0.108 0.208", "BPCER 0.109 0.209", "HTER 0.110 0.210",
+        "BPCER at APCER 5 % 0.111 0.211", "ECE 0.112 0.212", "Brier score 0.113 0.213",
+    ]  # fmt: skip
+    head = "authentic manipulated AUC-ROC APCER BPCER"
+    for title, row in (
+        ("By method, against all authentic videos", "swap 5 3 0.300 0.308 0.309"),
+        ("By source", "studio 4 2 0.400 0.408 0.409"),
+        ("By face size", "small 1 2 0.500 0.508 0.509"),
+    ):
+        at = lines.index(title)
+        assert lines[at + 2 : at + 4] == [head, row]
+
+
 def credentials(**found: object) -> str:
     known = {
         "state": "present", "valid": True, "trusted": None, "issuer": "Maker", "problems": [],
@@ -173,5 +233,13 @@ def test_a_score_and_the_threshold_it_misses_never_read_alike() -> None:
     )
     above = replace(weak, score=0.6986, interval=None, label="moderate_evidence")
     assert "score 0.70, threshold 0.70" in verdict_text(above)
+    wide = replace(weak, score=0.5, interval=(0.4, 0.697))
+    assert "(score 0.500 [0.400, 0.697], threshold 0.698)" in verdict_text(wide)
+    two = replace(weak, score=0.75, interval=None, people=(replace(JUDGED.people[0], score=0.697),))
+    assert "person 1   0.697" in verdict_text(two)
+    strong = replace(weak, score=0.949, interval=None, cut_points=(0.86, 0.9501))
+    assert "score 0.949, threshold 0.698" in verdict_text(strong)
+    met = replace(weak, score=0.69849, interval=None, cut_points=None)
+    assert "score 0.70, threshold 0.70" in verdict_text(met)
     high = replace(weak, score=0.9925, interval=None, threshold=0.9941, cut_points=None)
     assert "score 0.992, threshold 0.994" in verdict_text(replace(high, score=0.9923))
