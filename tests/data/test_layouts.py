@@ -184,6 +184,28 @@ def test_faceforensics_official_splits(tmp_path: Path, folder: str) -> None:
     }  # fmt: skip
 
 
+def test_the_official_splits_of_faceforensics_leave_the_videos_of_google_out(
+    tmp_path: Path,
+) -> None:
+    base = "{}_sequences/{}/c23/videos/{}.mp4"
+    named = [base.format("original", "youtube", f"{n:03d}") for n in range(6)]
+    named += [base.format("manipulated", "FaceSwap", f"{n:03d}_{n ^ 1:03d}") for n in range(6)]
+    actors = [base.format("original", "actors", f"{n:02d}__walking") for n in range(2)]
+    swaps = [base.format("manipulated", "DeepFakeDetection", "00_01__walking__ABCD1200")]
+    touch(tmp_path, [*named, *actors, *swaps])
+    for split, ids in (("train", "001"), ("val", "023"), ("test", "045")):
+        (tmp_path / f"{split}.json").write_text(json.dumps([[f"00{ids[1]}", f"00{ids[2]}"]]))
+    manifest = read_manifest(tmp_path)
+    assert set(records(manifest)) == set(named)
+    assert "3 videos left out that the official lists lack" in manifest.notes
+    for file in named:  # the lists then concern nothing that is there
+        (tmp_path / file).unlink()
+    more = [base.format("original", "actors", f"{n}__walking") for n in range(10, 22)]
+    pairs = [f"{n}_{n ^ 1}__walking__ABCD12{n}" for n in range(10, 22)]
+    more += [base.format("manipulated", "DeepFakeDetection", name) for name in pairs]
+    assert len(read_manifest(touch(tmp_path, more)).records) == 24 + 3
+
+
 def test_celeb_df(tmp_path: Path) -> None:
     real = [f"Celeb-real/id{n}_{k:04d}.mp4" for n in range(12) for k in range(2)]
     fake = [f"Celeb-synthesis/id{n}_id{n ^ 1}_0000.mp4" for n in range(12)]

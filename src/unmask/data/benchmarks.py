@@ -18,7 +18,8 @@ def read_faceforensics(root: Path) -> Layout | None:
     ``manipulated_sequences/METHOD/c23/videos/000_003.mp4``.
 
     The official splits are used where their files (``train.json`` ..., pairs of ids) lie in the
-    root or in ``splits/``.
+    root or in ``splits/``. What they do not name, Google's DFD above all, which comes in the same
+    folders, is then left out with a note.
     """
     folders = {REAL: "original_sequences", FAKE: "manipulated_sequences"}
     split_of = _faceforensics_splits(root)
@@ -39,6 +40,10 @@ def read_faceforensics(root: Path) -> Layout | None:
             path = file.relative_to(root).as_posix()
             row = Row(path, label, split, method=method, dataset="FaceForensics++")
             rows.append(with_facts(row, dataset))
+    listed = [row for row in rows if row.split]
+    if 0 < len(listed) < len(rows):
+        notes.append(f"{len(rows) - len(listed)} videos left out that the official lists lack")
+        rows = listed
     return Layout("FaceForensics++", tuple(rows), tuple(notes))
 
 
