@@ -89,3 +89,23 @@ class Unloadable:
 
 def _explode() -> None:
     raise SystemExit(7)
+
+
+class SlowToLoad:
+    """A function that takes its time before the first task."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(self, task: str) -> str:
+        """What the task is."""
+        time.sleep(0.1)
+        return task
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_load_slowly, (self._seconds,))
+
+
+def _load_slowly(seconds: float) -> SlowToLoad:
+    time.sleep(seconds)
+    return SlowToLoad(seconds)

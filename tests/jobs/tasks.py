@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from unmask.errors import MediaError
 
 
@@ -40,7 +42,15 @@ def work(task: Any) -> Any:
         time.sleep(0.05)
         return os.getpid()
     if what == "threads":
-        return [os.environ.get("OMP_NUM_THREADS"), signal.getsignal(signal.SIGINT)]
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        threads = [*(os.environ.get(name) for name in names), cv2.getNumThreads()]
+        return [threads, signal.getsignal(signal.SIGINT)]
+    if what == "largest dump":
+        import resource
+
+        return resource.getrlimit(resource.RLIMIT_CORE)
+    if what == "nap":
+        time.sleep(3)
     if what == "note":
         with Path(value).open("a") as file:
             file.write("x")

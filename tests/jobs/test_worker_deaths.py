@@ -107,15 +107,35 @@ def test_what_is_not_waited_for_is_ended_at_once() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_a_task_that_nobody_waits_for_is_not_brought_to_its_end() -> None:
+    outcomes = run_tasks(work, [("echo", 1), "nap"], workers=2, timeout_seconds=600)
+    next(outcomes)
+    children = multiprocessing.active_children()
+    outcomes.close()
+    assert -signal.SIGKILL in {child.exitcode for child in children}
+
+
 def test_a_worker_has_one_thread_and_leaves_ctrl_c_to_the_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     before = signal.getsignal(signal.SIGINT)
     (outcome,) = run_tasks(work, ["threads"], workers=1, timeout_seconds=30)
-    assert outcome.value == ["1", signal.SIG_IGN]
+    assert outcome.value == [["1", "1", "1", 1], signal.SIG_IGN]
     assert os.environ["OMP_NUM_THREADS"] == "3"  # here all is as it was
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_crash_leaves_no_dump_of_the_memory() -> None:
+    """A thousand damaged files would fill the disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        (outcome,) = run_tasks(work, ["largest dump"], workers=1, timeout_seconds=30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert outcome.value == (0, 0)
 
 
 def test_workers_may_be_started_from_any_thread() -> None:
@@ -176,6 +196,7 @@ def test_ctrl_c_while_a_worker_starts_leaves_no_traceback(tmp_path: Path) -> Non
         "from tasks import work\n"
         "from unmask.jobs.workers import run_tasks\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored below `nohup`
         "    start = util.spawnv_passfds\n"
         "    def interrupted(path, words, handles):\n"
         "        child = start(path, words, handles)\n"

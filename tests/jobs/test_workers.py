@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ import jobs_for_tests as jobs
 import pytest
 
 from unmask.errors import RunError
-from unmask.jobs import Outcome, run_tasks
+from unmask.jobs import Outcome, run_tasks, workers
+from unmask.jobs.workers import TaskLimits, _limit_cpu
 
 
 def outcomes(tasks: list[str], **limits: float) -> dict[str, Outcome[str]]:
@@ -51,18 +53,35 @@ def test_limits_of_the_system_that_are_lower_hold() -> None:
     code = (
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
-        "resource.setrlimit(resource.RLIMIT_DATA, (2**32, 2**32))\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20, 400 * 2**20))\n"
         "import jobs_for_tests as jobs\n"
         "from unmask.jobs import run_tasks\n"
         "if __name__ == '__main__':\n"
         "    how = dict(workers=1, timeout_seconds=60.0, cpu_seconds=600, memory_mib=8192)\n"
-        "    print([outcome.status for outcome in run_tasks(jobs.act, ['a', 'b'], **how)])\n"
+        "    tasks = ['a', 'slow glut', 'b']\n"
+        "    print([outcome.status for outcome in run_tasks(jobs.act, tasks, **how)])\n"
     )
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # each takes memory
     done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(jobs.__file__).parent)],
+        [sys.executable, "-c", code, str(Path(jobs.__file__).parent)], env={**os.environ, **one},
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    assert done.stdout.strip() == "['done', 'done']", done.stderr
+    assert done.stdout.strip() == "['done', 'memory', 'done']", done.stderr
+
+
+def test_what_the_system_worked_for_the_earlier_tasks_is_not_taken_from_the_next() -> None:
+    """Reading and writing count as well, and the limit is in whole seconds, never too few."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    # So that, without the system's share, the limit would just round up to a second less.
+    seconds = 1000 + math.ceil(used.ru_utime) - used.ru_utime - used.ru_stime / 2
+    try:
+        _limit_cpu(TaskLimits(timeout_seconds=1.0, cpu_seconds=seconds))
+        limit, _ = resource.getrlimit(resource.RLIMIT_CPU)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    assert limit >= used.ru_utime + used.ru_stime + seconds
 
 
 def test_modules_in_the_working_folder_are_not_run(
@@ -105,6 +124,20 @@ def test_what_cannot_start_is_an_error_and_no_endless_loop() -> None:
     with pytest.raises(RunError) as caught:
         list(run_tasks(jobs.Unloadable(), ["any"], workers=1, timeout_seconds=30.0))
     assert caught.value.code == "workers_start"
+
+
+def test_what_never_gets_ready_is_an_error_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no timeout of task after task."""
+    monkeypatch.setattr(workers, "START_SECONDS", 0.3)
+    with pytest.raises(RunError) as caught:
+        list(run_tasks(jobs.SlowToLoad(600.0), ["any"], workers=1, timeout_seconds=0.1))
+    assert caught.value.code == "workers_start"
+
+
+def test_a_tasks_time_begins_when_its_worker_is_ready() -> None:
+    slow = jobs.SlowToLoad(1.0)
+    (outcome,) = run_tasks(slow, ["well"], workers=1, timeout_seconds=1.0)
+    assert outcome.status == "done"
 
 
 def test_limits_must_be_positive() -> None:

@@ -1,11 +1,14 @@
 """The cells themselves: their check can fail, they run, and they say what is wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import kaggle as builder
 import kaggle_execution_test as checker
@@ -180,6 +183,61 @@ def test_a_machine_without_gpu_is_told_and_used(
     settings = notebook.settings_from()
     assert (settings.loop.accelerator, settings.loop.devices) == ("auto", 1)
     assert machine.device_of(settings).type == "cpu"
+
+
+def test_the_machine_is_set_up_for_speed_and_the_users_own_choice_stays(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "mine:1")
+    torch.backends.cudnn.benchmark = False
+    torch.set_float32_matmul_precision("highest")
+    notebook.tune_machine()
+    assert torch.backends.cudnn.benchmark
+    assert torch.get_float32_matmul_precision() == "high"
+    assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == "mine:1"
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF")
+    notebook.tune_machine()
+    assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
+
+
+def test_each_gpu_is_told_with_its_memory_and_those_that_are_of_no_use(
+    kaggle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda index: f"card {index}")
+    monkeypatch.setattr(
+        "torch.cuda.get_device_properties",
+        lambda index: SimpleNamespace(total_memory=(index + 1.5) * 2**30),
+    )
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda i: [(6, 0), (7, 5), (6, 0)][i])
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_75", "sm_90"])
+    assert machine.gpus() == 1
+    table = notebook.tune_machine()
+    assert table.rows[:4] == (
+        ("GPUs", "card 0, card 1, card 2"), ("GPU 0 memory", "1.5 GiB"),
+        ("GPU 1 memory", "2.5 GiB"), ("GPU 2 memory", "3.5 GiB"),
+    )  # fmt: skip
+    assert "no code for 2 of the GPUs" in table.notes[0]
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_60", "sm_75"])
+    assert notebook.tune_machine().notes == ()
+    assert machine.device_of(notebook.settings_from()) == torch.device("cuda", 0)
+
+
+def test_errors_on_purpose_are_sentences_and_others_keep_their_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)  # as in a plain script
+    notebook.tidy_errors()
+    for error in (RunError("It ended.", code="run_failed", hint="Again."), ValueError("a bug")):
+        try:
+            raise error
+        except (RunError, ValueError):
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    told, _, bug = capsys.readouterr().err.partition("Traceback")
+    assert told == "error [run_failed] It ended.\nAgain.\n"
+    assert bug.endswith("ValueError: a bug\n")
 
 
 @pytest.mark.slow

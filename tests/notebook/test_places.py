@@ -45,7 +45,13 @@ def test_the_larger_of_two_is_used_and_both_are_told(kaggle: Path, clips: Path) 
 
 
 @pytest.mark.parametrize(
-    "place", ["datasets/me/deepfakes", "my-videos/deepfake", "datasets/me/my-videos/Data/Data"]
+    "place",
+    [
+        "datasets/me/deepfakes",
+        "my-videos/deepfake",
+        "datasets/me/my-videos/Data/Data",
+        "datasets/me/my-videos/archive/Data/Data",
+    ],
 )
 def test_a_folder_called_like_a_class_does_not_hide_what_lies_below(
     kaggle: Path, clips: Path, place: str
@@ -64,6 +70,30 @@ def test_a_broken_table_is_told_and_does_not_end_the_search(kaggle: Path, clips:
     assert [one.path.name for one in search.found] == ["good"]
     assert "perhaps" in search.refused[0][1]
     assert "perhaps" in str(notebook.search_table(search))
+
+
+def test_a_broken_table_alone_is_the_reason_that_is_given(kaggle: Path) -> None:
+    (kaggle / "input" / "bad").mkdir()
+    (kaggle / "input" / "bad" / "manifest.csv").write_text("file,label\na.mp4,perhaps\n")
+    with pytest.raises(DatasetError, match="perhaps") as caught:
+        find_data()
+    assert "input holds: bad." in caught.value.hint
+
+
+def test_two_attached_datasets_called_like_the_classes_are_two(kaggle: Path) -> None:
+    """One that cell 2 names is taken as it is."""
+    root = kaggle / "input"
+    for slug in ("real", "fake"):
+        touch(root, [f"{slug}/{label}/{n}.mp4" for label in ("real", "fake") for n in "ab"])
+    assert [one.path for one in find_data().found] == [root / "fake", root / "real"]
+    assert [one.path for one in find_data(root).found] == [root]
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, ["videos/real/a.mp4", "videos/fake/b.mp4"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert [one.path for one in find_data("~/videos").found] == [tmp_path / "videos"]
 
 
 def test_a_folder_that_only_collects_is_no_dataset_itself(tmp_path: Path) -> None:
@@ -138,6 +168,13 @@ def test_settings_from_outside_go_before_those_of_the_cell(
         ("x/resnet50d.pth", False),
         ("x/wide_resnet50_2.pth", False),
         ("x/resnet50.csv", False),
+        ("x/resnet50.pt", True),
+        ("x/my-resnet50/model.safetensors", True),
+        ("timm/wide_resnet50_2.racm_in1k/model.safetensors", False),
+        ("x/resnet50/head.safetensors", False),
+        ("x/.resnet50/resnet50.pth", False),
+        ("models/me/classics/pytorch/resnets/1/resnet50.pth", True),
+        ("models/me/classics/pytorch/resnets/1/resnet50/model.safetensors", True),
     ],
 )
 def test_attached_weights_are_found_by_name(kaggle: Path, file: str, fits: bool) -> None:
@@ -148,6 +185,22 @@ def test_attached_weights_are_found_by_name(kaggle: Path, file: str, fits: bool)
     weights = settings_from().model.weights
     assert weights == (str(path) if fits else "imagenet")
     assert settings_from(["model.weights=random"]).model.weights == "random"
+
+
+def test_weights_lie_in_a_folder_of_that_name_as_well(kaggle: Path) -> None:
+    """Beside the notebook; an attached file goes before."""
+    own, attached = Path("weights/resnet50.pth"), kaggle / "input" / "x" / "resnet50.pth"
+    for path, found in ((own, own), (attached, attached)):
+        path.parent.mkdir()
+        path.touch()
+        assert notebook.backbone_weights("resnet50") == found
+
+
+def test_a_model_that_is_wrong_is_not_taken_for_one_that_is_not_there(kaggle: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        model_of(settings_from(["model.weights=/nowhere/resnet18.pth"]))
+    assert caught.value.code != "model_download"
+    assert "Add Input" not in (caught.value.hint or "")
 
 
 def test_weights_that_cannot_be_had_say_what_to_attach(

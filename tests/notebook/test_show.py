@@ -142,6 +142,16 @@ def test_the_model_and_its_rates_are_told() -> None:
     setup = dict(notebook.devices_table(settings, build(settings.model, 32)).rows)
     assert setup["devices"].startswith("2 x ")
     assert "started apart" in setup["processes"]
+    assert setup["learning rate, head"] == "0.002"
+    falling = load(None, [*words, "optim.lr=0.0001", "optim.layer_decay=0.5"])
+    rates = [
+        group["lr"]
+        for group in build(falling.model, 32).parameter_groups(falling.optim)
+        if group["name"] == "backbone"
+    ]
+    assert min(rates) < max(rates)  # the highest is told
+    fallen = dict(notebook.devices_table(falling, build(falling.model, 32)).rows)
+    assert fallen["learning rate, backbone"] == f"{max(rates):g}"
     one = load(None, [*words, "loop.devices=1"])
     assert dict(notebook.devices_table(one, detector).rows)["processes"] == "this one"
 

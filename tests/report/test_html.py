@@ -14,6 +14,7 @@ import pytest
 
 from unmask.faces import FaceDetector
 from unmask.inference import Model
+from unmask.media import Limits
 from unmask.report.html import _place, pin_rows, verdict_html, write_html
 from unmask.report.json import as_dict
 from unmask.report.keyframes import Box, CloseUp, KeyFrame
@@ -374,6 +375,25 @@ def test_who_hears_the_page_is_told_of_frames_far_apart(verdict: Verdict) -> Non
     far = replace(verdict.people[0], segments=(Segment(0.0, 90.0, 0.9, 3, 45.0),))
     page = verdict_html(replace(verdict, people=(far,)))
     assert "Suspicious from 0:00.0 to 1:30.0, by frames up to 45 s apart." in page
+
+
+def test_of_a_file_without_a_length_the_number_stands_in_the_middle() -> None:
+    seen = {"time_seconds": 0.0, "box_xyxy_px": [1, 2, 30, 40], "score": None}
+    person = Person(1, "inconclusive", None, 1, 100.0, frames_detail=(seen,))
+    picture = Verdict("completed", {}, "inconclusive", None, "Too few frames.", people=(person,))
+    page = verdict_html(picture, [KeyFrame(1, 0.0, b"", 96, 96)])
+    assert 'aria-label="Key frame 1" style="left:50.0%"' in page
+
+
+def test_the_limits_of_the_verdict_hold_when_its_file_is_read_again(
+    crowd: Path, verdict: Verdict, tmp_path: Path
+) -> None:
+    """A file that grew meanwhile must not fill the memory now."""
+    shown = []
+    for limits in (None, Limits(max_pixels=800 * 400 - 1)):
+        write_html(tmp_path / "crowd.html", crowd, verdict, limits=limits)
+        shown.append('id="frame-1"' in (tmp_path / "crowd.html").read_text(encoding="utf-8"))
+    assert shown == [True, False]
 
 
 def test_numbers_of_key_frames_cover_none_on_a_phone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 
 import make_media
+from unmask.errors import MediaError
 from unmask.faces import FaceDetector
 from unmask.inference import Model
+from unmask.media import Limits
+from unmask.report import keyframes
 from unmask.report.keyframes import MOST_A_PERSON, choose, key_frames
 from unmask.types import Person, Verdict
 from unmask.verbs.detect import detect
@@ -195,6 +199,29 @@ def test_a_file_that_went_bad_meanwhile_gives_nothing(
     path.write_bytes(content)
     assert key_frames(path, verdict) == ()
     assert key_frames(path, replace(verdict, status="failed")) == ()
+
+
+def test_the_frames_before_the_file_fails_are_kept(
+    crowd: Path, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = keyframes._read
+
+    def fails_after_one(*how: object) -> Iterator[object]:
+        yield next(read(*how))
+        raise MediaError("The disk is gone.", code="media_unreadable")
+
+    whole = key_frames(crowd, verdict)
+    monkeypatch.setattr(keyframes, "_read", fails_after_one)
+    assert key_frames(crowd, verdict) == whole[:1]
+    assert len(whole) > 1
+
+
+def test_a_picture_beyond_the_limits_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "still.png"
+    cv2.imwrite(str(path), np.zeros((20, 20, 3), np.uint8))
+    nobody = Verdict("completed", {}, "not_applicable", None, "")
+    found = [key_frames(path, nobody, limits=Limits(max_pixels=most)) for most in (400, 399)]
+    assert [len(frames) for frames in found] == [1, 0]
 
 
 def decoded(jpeg: bytes) -> np.ndarray:

@@ -29,7 +29,7 @@ CLASSIC = ("data.videos_per_class=120",)
 _LOCAL = ("data", "dataset", "datasets", "input")
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 _DATA_DEPTH = 6  # Kaggle mounts at datasets/OWNER/NAME, and archives hold folders in folders
-_WEIGHTS_DEPTH = 6
+_WEIGHTS_DEPTH = 8  # models lie at models/OWNER/NAME/FRAMEWORK/VARIATION/VERSION
 
 
 def kaggle_root() -> Path:
@@ -140,10 +140,11 @@ def backbone_weights(backbone: str) -> Path | None:
     """An attached weights file of a backbone, or None.
 
     Looked for under ``/kaggle/input`` and ``./weights``: ``resnet50*.pth`` (``.pt``,
-    ``.safetensors``), or ``model.safetensors`` in a folder whose name has the backbone in it.
+    ``.safetensors``), or ``model.safetensors`` in a folder whose name has the backbone in it
+    (``my-resnet50``; ``wide_resnet50_2`` is another one).
     """
     name = re.escape(backbone.lower())
-    as_file, as_folder = re.compile(rf"{name}([^a-z0-9].*)?"), re.compile(rf"(.*[^a-z0-9])?{name}")
+    as_file, as_folder = re.compile(rf"{name}([^a-z0-9].*)?"), re.compile(rf"(.*[^a-z0-9_])?{name}")
     for root in (kaggle_root() / "input", Path("weights")):
         for path in _weights_files(root, _WEIGHTS_DEPTH):
             folder = path.parent.name.lower()
