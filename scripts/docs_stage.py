@@ -65,7 +65,8 @@ def stage(material: Path, folder: Path) -> Path:
     for name in ("DATA", "OTHER_DATA", "DIR", "demo/train/data"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(material / "videos", folder / name)  # a store is named by its dataset
-    shutil.copytree(material / "few", folder / "HELD_OUT")
+    for name in ("HELD_OUT", "PEOPLE"):
+        shutil.copytree(material / "few", folder / name)
     (folder / "CLIPS").symlink_to(folder / "DATA" / "train")
     for name in ("DFDC_FACES", "FACES"):
         shutil.copytree(material / "stills", folder / name)

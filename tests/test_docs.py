@@ -1,11 +1,13 @@
 """README and docs are true of the code; `make docs-check` runs their commands as well."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import docs_check
 import docs_run
+import docs_stage
 import error_catalogue
 from docs_check import (
     PAGES,
@@ -220,6 +222,22 @@ def test_a_translated_page_is_run_once_and_sentences_add_what_is_new() -> None:
         "c.md": ["unmask export runs/x", "unmask --help"],
         "d.md": ["unmask export runs/x", "unmask export runs/y"],
     }
+
+
+def test_every_dataset_that_a_command_reads_is_there_when_it_is_run(tmp_path: Path) -> None:
+    material, folder = tmp_path / "material", tmp_path / "page"
+    for name in ("videos/train", "few", "stills"):
+        (material / name).mkdir(parents=True)
+    for name in ("clip.mp4", "model.onnx", "faces.npz"):
+        (material / name).touch()
+    folder.mkdir()
+    docs_stage.stage(material, folder)
+    pages = [read_page(path) for path in PAGES]
+    steps = [docs_run.plan(line) for page in pages for line in commands(page)]
+    lines = [step.line for step in steps if not step.parsed_only]
+    read = {word for line in lines for word in re.findall(r"--data ([A-Z_]+)\b", line)}
+    assert {"DATA", "PEOPLE"} <= read
+    assert [word for word in sorted(read) if not (folder / word).exists()] == []
 
 
 def test_a_command_that_fails_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
