@@ -144,13 +144,13 @@ def backbone_weights(backbone: str) -> Path | None:
     (``my-resnet50``; ``wide_resnet50_2`` is another one).
     """
     name = re.escape(backbone.lower())
-    as_file, as_folder = re.compile(rf"{name}([^a-z0-9].*)?"), re.compile(rf"(.*[^a-z0-9_])?{name}")
+    as_file = re.compile(rf"{name}([^a-z0-9].*)?")
+    as_folder = re.compile(rf"(.*[^a-z0-9_])?{name}(?![a-z0-9])")
     for root in (kaggle_root() / "input", Path("weights")):
         for path in _weights_files(root, _WEIGHTS_DEPTH):
-            folder = path.parent.name.lower()
             if as_file.fullmatch(path.stem.lower()):
                 return path
-            if path.stem == "model" and re.match(rf"{as_folder.pattern}([^a-z0-9]|$)", folder):
+            if path.stem == "model" and as_folder.match(path.parent.name.lower()):
                 return path
     return None
 
