@@ -167,15 +167,20 @@ def test_faceforensics_with_the_videos_of_google(tmp_path: Path) -> None:
     assert records(manifest)[fake[4]].method == "DeepFakeDetection"
 
 
+def official_splits(folder: Path) -> None:
+    """The lists of FaceForensics++, as if it had six originals: two for each split."""
+    folder.mkdir(exist_ok=True)
+    for split, ids in (("train", [0, 1]), ("val", [2, 3]), ("test", [4, 5])):
+        (folder / f"{split}.json").write_text(json.dumps([[f"{n:03d}" for n in ids]]))
+
+
 @pytest.mark.parametrize("folder", ["", "splits"])
 def test_faceforensics_official_splits(tmp_path: Path, folder: str) -> None:
     base = "{}_sequences/{}/raw/videos/{}.mp4"
     touch(tmp_path, [base.format("original", "youtube", f"{n:03d}") for n in range(6)])
     pairs = ["000_001", "001_000", "002_003", "004_005", "004_000"]  # the last: 004's video
-    (tmp_path / folder).mkdir(exist_ok=True)
     touch(tmp_path, [base.format("manipulated", "FaceSwap", pair) for pair in pairs])
-    for split, ids in (("train", [0, 1]), ("val", [2, 3]), ("test", [4, 5])):
-        (tmp_path / folder / f"{split}.json").write_text(json.dumps([[f"{n:03d}" for n in ids]]))
+    official_splits(tmp_path / folder)
     found = {Path(r.path).stem: r.split for r in read_manifest(tmp_path).records}
     assert found == {
         "000": "train", "001": "train", "000_001": "train", "001_000": "train",
@@ -193,8 +198,7 @@ def test_the_official_splits_of_faceforensics_leave_the_videos_of_google_out(
     actors = [base.format("original", "actors", f"{n:02d}__walking") for n in range(2)]
     swaps = [base.format("manipulated", "DeepFakeDetection", "00_01__walking__ABCD1200")]
     touch(tmp_path, [*named, *actors, *swaps])
-    for split, ids in (("train", "001"), ("val", "023"), ("test", "045")):
-        (tmp_path / f"{split}.json").write_text(json.dumps([[f"00{ids[1]}", f"00{ids[2]}"]]))
+    official_splits(tmp_path)
     manifest = read_manifest(tmp_path)
     assert set(records(manifest)) == set(named)
     assert "3 videos left out that the official lists lack" in manifest.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ def end_seat_each_time(task: str) -> str:
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(600)
     return task.upper()
+
+
+def noting(taken: list[Any], tasks: Iterable[Any]) -> Iterator[Any]:
+    """The tasks, each noted as it is asked for."""
+    for task in tasks:
+        taken.append(task)
+        yield task
 
 
 class Unloadable:

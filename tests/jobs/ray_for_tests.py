@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 
 class RayError(Exception):
@@ -16,9 +16,6 @@ class RayError(Exception):
 
 class RayTaskError(RayError):
     """A seat's own code failed."""
-
-
-_ERRORS = {"RayError": RayError, "RayTaskError": RayTaskError}
 
 
 @dataclass(eq=False)
@@ -80,7 +77,7 @@ class Cluster:
     """The same for the seats themselves, numbered as they are asked for."""
     seats: list[Seat] = field(default_factory=list)
     let_go: list[int] = field(default_factory=list)
-    exceptions: Any = field(default_factory=lambda: SimpleNamespace(**_ERRORS))
+    exceptions: ClassVar = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
 
     def is_initialized(self) -> bool:
         return self.runs

@@ -90,6 +90,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     monkeypatch.setattr(clusters, "START_SECONDS", 0.0)
     monkeypatch.setattr(clusters, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(clusters, "HIRE_SECONDS", 0.1)
+    monkeypatch.setattr(clusters, "run_tasks", _here)
 
     def put(cluster: Cluster) -> Cluster:
         monkeypatch.setitem(sys.modules, "ray", cluster)
@@ -98,11 +99,13 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     return put
 
 
-def test_a_seat_that_hangs_costs_its_task_and_another_takes_its_place(
-    use: Use, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _here(function: Callable[[str], Any], tasks: Iterator[str], **_: Any) -> Iterator[Any]:
+    """What a seat does, without a process of its own."""
+    return run_tasks(function, tasks, workers=0, timeout_seconds=1.0)
+
+
+def test_a_seat_that_hangs_costs_its_task_and_another_takes_its_place(use: Use) -> None:
     cluster = use(Cluster(cores=1, takes={"hangs": math.inf}))
-    monkeypatch.setattr(clusters, "run_tasks", _here)
     found = list(run_on_ray(jobs.act, ["a", "hangs", "b"], workers=1, timeout_seconds=0.1))
     assert [(o.task, o.status) for o in found] == [
         ("a", "done"), ("hangs", "timeout"), ("b", "done"),
@@ -115,7 +118,6 @@ def test_a_seat_that_is_late_but_has_time_left_is_kept(
 ) -> None:
     """The one that hangs is another."""
     cluster = use(Cluster(cores=2, comes={0: math.inf}))
-    monkeypatch.setattr(clusters, "run_tasks", _here)
     monkeypatch.setattr(clusters, "HIRE_SECONDS", 9.0)
     found = list(run_on_ray(jobs.act, ["a", "b"], workers=2, timeout_seconds=600.0))
     assert [o.status for o in found] == ["done", "done"]
@@ -126,17 +128,13 @@ def test_a_seat_that_hangs_is_not_kept_as_long_as_one_may_take_to_come(
     use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(Cluster(cores=2, takes={"hangs": math.inf}, comes={1: 2.0}))
-    monkeypatch.setattr(clusters, "run_tasks", _here)
     monkeypatch.setattr(clusters, "HIRE_SECONDS", 9.0)
     found = list(run_on_ray(jobs.act, ["hangs", "b"], workers=2, timeout_seconds=0.1))
     assert [(o.task, o.status) for o in found] == [("hangs", "timeout"), ("b", "done")]
 
 
-def test_a_task_may_take_its_time_before_its_seat_is_given_up(
-    use: Use, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_may_take_its_time_before_its_seat_is_given_up(use: Use) -> None:
     use(Cluster(cores=1, takes={"slow": 0.2}))
-    monkeypatch.setattr(clusters, "run_tasks", _here)
     (found,) = run_on_ray(jobs.act, ["slow"], workers=1, timeout_seconds=60.0)
     assert found.status == "done"
 
@@ -179,17 +177,11 @@ def test_a_ray_that_ran_before_runs_on_and_one_of_its_own_ends(use: Use, there: 
     assert cluster.runs is there
 
 
-def test_tasks_are_taken_as_seats_come_free(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_are_taken_as_seats_come_free(use: Use) -> None:
     use(Cluster(cores=2))
-    monkeypatch.setattr(clusters, "run_tasks", _here)
-    taken = []
-
-    def tasks() -> Iterator[str]:
-        for number in range(9):
-            taken.append(number)
-            yield f"task {number}"
-
-    stream = run_on_ray(jobs.act, tasks(), workers=2, timeout_seconds=1.0)
+    taken: list[str] = []
+    tasks = jobs.noting(taken, map(str, range(9)))
+    stream = run_on_ray(jobs.act, tasks, workers=2, timeout_seconds=1.0)
     next(stream)
     assert len(taken) <= 3
     assert len(list(stream)) == 8
@@ -198,11 +190,6 @@ def test_tasks_are_taken_as_seats_come_free(use: Use, monkeypatch: pytest.Monkey
 def test_there_must_be_a_seat() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         list(run_on_ray(jobs.act, ["any"], workers=0, timeout_seconds=1.0))
-
-
-def _here(function: Callable[[str], Any], tasks: Iterator[str], **_: Any) -> Iterator[Any]:
-    """What a seat does, without a process of its own."""
-    return run_tasks(function, tasks, workers=0, timeout_seconds=1.0)
 
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from jobs_for_tests import noting
 from tasks import work
 
 from unmask.errors import MediaError
@@ -87,14 +87,9 @@ def test_what_cannot_travel_between_processes_is_an_error_not_an_end(what: str) 
 
 
 def test_tasks_are_taken_as_workers_come_free() -> None:
-    taken = []
-
-    def tasks() -> Iterator[tuple[str, int]]:
-        for number in range(6):
-            taken.append(number)
-            yield ("echo", number)
-
-    outcomes = run_tasks(work, tasks(), workers=2, timeout_seconds=30)
+    taken: list[tuple[str, int]] = []
+    tasks = noting(taken, (("echo", number) for number in range(6)))
+    outcomes = run_tasks(work, tasks, workers=2, timeout_seconds=30)
     next(outcomes)
     assert len(taken) <= 4
     outcomes.close()  # and the rest is left, without a process staying behind

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import jobs_for_tests as jobs
@@ -100,14 +99,9 @@ def test_without_workers_all_happens_here() -> None:
 
 
 def test_tasks_are_taken_as_workers_come_free() -> None:
-    taken = []
-
-    def tasks() -> Iterator[str]:
-        for number in range(6):
-            taken.append(number)
-            yield f"task {number}"
-
-    stream = run_tasks(jobs.act, tasks(), workers=2, timeout_seconds=30.0)
+    taken: list[str] = []
+    tasks = jobs.noting(taken, map(str, range(6)))
+    stream = run_tasks(jobs.act, tasks, workers=2, timeout_seconds=30.0)
     next(stream)
     assert len(taken) <= 3
     assert len(list(stream)) == 5

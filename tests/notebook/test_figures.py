@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from clip_files import SPEC, clip_of, entry_of
 from matplotlib.figure import Figure
+from pictures import pixels
 
 from unmask.clips import ClipStore, StoreWriter
 from unmask.clips.sheet import contact_sheet
@@ -38,10 +38,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(figures, "_drawn", keep)
     return kept
-
-
-def pixels(picture: Picture) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(picture.png, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def test_the_losses_are_those_of_the_settings_for_a_manipulated_clip(drawn: list[Figure]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pictures import pixels
 
 import make_media
 from unmask.clips.sheet import contact_sheet
@@ -17,7 +18,7 @@ from unmask.errors import DatasetError
 from unmask.faces import FaceDetector
 from unmask.faces.detect import load_detector
 from unmask.faces.outline import _POINT_RGB
-from unmask.notebook import Picture, preview
+from unmask.notebook import preview
 
 SPEC = ClipSpec(frames=4, size_px=64, clips=3)
 
@@ -41,11 +42,6 @@ def detector() -> FaceDetector:
 
 def found(folder: Path, *rows: tuple[str, int]) -> FoundDataset:
     return FoundDataset(folder, Layout("folders", tuple(Row(path, label) for path, label in rows)))
-
-
-def pixels(picture: Picture | None) -> np.ndarray:
-    assert picture is not None
-    return cv2.imdecode(np.frombuffer(picture.png, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def test_the_first_manipulated_file_with_a_face_is_shown_and_the_rest_told(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,38 +88,16 @@ def test_a_map_is_shown_only_of_whom_the_frame_was_chosen_for_and_who_was_judged
 
     blue = max(verdict.people, key=lambda one: one.score or 0).person_id
     assert maps(verdict) == {blue}
-    people = [
-        replace(
-            one, score=None, label="inconclusive",
-            frames_detail=tuple({**frame, "score": None} for frame in one.frames_detail),
-        )
-        for one in verdict.people
-    ]  # fmt: skip
-    assert maps(replace(verdict, people=tuple(people))) == set()
-    moved = [
-        replace(
-            one,
-            frames_detail=tuple(
-                {**frame, "box_xyxy_px": [0, 0, 20, 20]} for frame in one.frames_detail
-            ),
-        )
-        for one in verdict.people
-    ]
-    assert maps(replace(verdict, people=tuple(moved))) == set()  # another face is no stand-in
+    unjudged = with_frames(verdict, lambda frame: {"score": None})
+    people = [replace(one, score=None, label="inconclusive") for one in unjudged.people]
+    assert maps(replace(unjudged, people=tuple(people))) == set()
+    moved = with_frames(verdict, lambda frame: {"box_xyxy_px": [0, 0, 20, 20]})
+    assert maps(moved) == set()  # another face is no stand-in
 
 
 def test_a_picture_that_is_not_of_the_time_is_not_shown(crowd: Path, verdict: Verdict) -> None:
-    late = [
-        replace(
-            one,
-            frames_detail=tuple(
-                {**frame, "time_seconds": frame["time_seconds"] + 0.03}
-                for frame in one.frames_detail
-            ),
-        )
-        for one in verdict.people
-    ]
-    assert key_frames(crowd, replace(verdict, people=tuple(late))) == ()
+    late = with_frames(verdict, lambda frame: {"time_seconds": frame["time_seconds"] + 0.03})
+    assert key_frames(crowd, late) == ()
 
 
 def test_more_people_than_frames() -> None:
@@ -222,6 +201,15 @@ def test_a_picture_beyond_the_limits_is_not_read_again(tmp_path: Path) -> None:
     nobody = Verdict("completed", {}, "not_applicable", None, "")
     found = [key_frames(path, nobody, limits=Limits(max_pixels=most)) for most in (400, 399)]
     assert [len(frames) for frames in found] == [1, 0]
+
+
+def with_frames(verdict: Verdict, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Verdict:
+    """The verdict with something else of each frame of each person."""
+    people = [
+        replace(one, frames_detail=tuple({**frame, **change(frame)} for frame in one.frames_detail))
+        for one in verdict.people
+    ]
+    return replace(verdict, people=tuple(people))
 
 
 def decoded(jpeg: bytes) -> np.ndarray:
